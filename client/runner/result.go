@@ -1,0 +1,179 @@
+// Package runner carries a test set out: it resets the nodes, sets who lives,
+// runs the batches between the markers, and brings home what happened. This
+// file is what it brings home; packages report and check only read it.
+package runner
+
+import (
+	"time"
+
+	"paxbank/client/testset"
+	"paxbank/internal/topology"
+)
+
+// Outcome of a command, in the words that users read. "value" is a read that
+// got its balance.
+type Outcome string
+
+// The outcomes.
+const (
+	Committed         Outcome = "committed"
+	InsufficientFunds Outcome = "insufficient_funds"
+	Aborted           Outcome = "aborted"
+	Unavailable       Outcome = "unavailable"
+	Unknown           Outcome = "unknown"
+	Invalid           Outcome = "invalid"
+	Value             Outcome = "value"
+)
+
+// Definite reports whether the outcome leaves nothing open.
+func (o Outcome) Definite() bool { return o != Unknown && o != "" }
+
+// Call is one command and what became of it.
+type Call struct {
+	Command testset.Command
+	Batch   int    // from 1 within the set
+	Kind    string // "intra", "cross" or "read"
+	// Request identity, for timelines and for the history.
+	ClientID, Timestamp uint64
+	// Start and End are offsets from the start of the run.
+	Start, End time.Duration
+	Outcome    Outcome
+	// Resolved: the outcome was unknown first and came from Resolve, at ResolvedAt.
+	Resolved   bool
+	ResolvedAt time.Duration
+	Value      int64  // of a read
+	Attempts   int    // sends
+	Node       string // that answered last
+	Message    string
+}
+
+// Latency is from the first send to the answer.
+func (c *Call) Latency() time.Duration { return c.End - c.Start }
+
+// LogRow is one row of PrintLog.
+type LogRow struct {
+	Index, Seq, PeerSeq                            uint64
+	Phase, Role, Kind, TxnID, Text, Status, Effect string
+	Ballot, Origin                                 string
+	ClientID, Timestamp                            uint64
+	From, To, Amount                               int64
+}
+
+// StatusRow is one row of PrintStatus at one node.
+type StatusRow struct {
+	Seq                 uint64
+	Status, Phase, Text string
+	ClientID, Timestamp uint64
+}
+
+// View is one NEW-VIEW message, merged over the nodes that saw it.
+type View struct {
+	Cluster, Ballot, Leader string
+	FirstIndex, CommitIndex uint64
+	Entries                 []LogRow
+	SeenBy                  []string
+}
+
+// Lock is one held lock.
+type Lock struct {
+	Item                int64
+	TxnID               string
+	ClientID, Timestamp uint64
+	Held                time.Duration
+	Waiters             int
+}
+
+// Timeline is the life of one attempt's lock at one leader; zero times did not
+// happen.
+type Timeline struct {
+	Node, Role, TxnID, Text, Outcome, Reason     string
+	Item                                         int64
+	Seq, PeerSeq                                 uint64
+	Locked, PrepareSent, PrepareChosen           time.Time
+	ParticipantPrepared, DecisionChosen          time.Time
+	Acknowledged, Released                       time.Time
+	BalanceBefore, BalancePrepared, BalanceAfter int64
+}
+
+// NodeState is what one node said at the end of a set. Missing parts are nil;
+// Err says why nothing is known.
+type NodeState struct {
+	ID, Cluster                           string
+	Live                                  bool // according to the test set
+	Reachable                             bool
+	Err                                   string
+	Leader                                string // the leader it knows of
+	Ballot                                string
+	Ready                                 bool
+	Epoch                                 uint64
+	LastIndex, CommitIndex, AppliedIndex  uint64
+	Checksum                              uint64
+	Locks, UndoRecords, Prepared, Decided int
+	Balances                              map[int64]int64 // modified items and items the set names that the node holds
+	Log                                   []LogRow
+	LogErr                                string
+	CheckpointIndex                       uint64
+	Statuses                              []StatusRow
+	LockTable                             []Lock
+	Elections                             uint64
+}
+
+// Observation is something that the runner saw between commands, for the
+// history: a marker, a reset, a node's death.
+type Observation struct {
+	At   time.Duration
+	Line int
+	Text string
+}
+
+// Histogram of microseconds; Upper[i] is the largest value that Count[i] counts.
+type Histogram struct {
+	Count, SumMicros, MaxMicros uint64
+	Upper, Counts               []uint64
+}
+
+// SetResult is one executed set.
+type SetResult struct {
+	Set      testset.Set
+	Topology *topology.Topology
+	Live     []string // at the start of the set
+	// LiveAtEnd are the nodes live after the last marker.
+	LiveAtEnd []string
+	// QuorumAtEnd names the clusters with a majority of live nodes at the end.
+	QuorumAtEnd  []string
+	Calls        []Call
+	Nodes        []NodeState // topology order
+	Views        []View
+	LockHold     Histogram
+	Observations []Observation
+	// Busy is the time with any command in flight.
+	Busy time.Duration
+	// Started and Ended are offsets from the start of the run.
+	Started, Ended time.Duration
+	// StartBalances are the balances the set started from, when not the
+	// topology's (--keep-state); nil otherwise.
+	StartBalances map[int64]int64
+	// Problems are things that kept the set from being carried out as written
+	// (a wait that timed out, a node that could not be restarted). Any makes the
+	// set's verdict unknown at best.
+	Problems []string
+	// Skipped: the user skipped the set (--step).
+	Skipped bool
+}
+
+// RunResult is one run of one test set.
+type RunResult struct {
+	TestSet  string // file name as given
+	Started  time.Time
+	Topology *topology.Topology
+	Order    string
+	Fault    string
+	NodeCmd  string
+	Args     []string
+	Host     string
+	Commit   string
+	Sets     []SetResult
+	// Interrupted: Ctrl-C; NodesFailed: nodes could not be started or reached.
+	Interrupted bool
+	NodesFailed string
+}

@@ -1,0 +1,46 @@
+// Package testset reads CSV test sets: sets of commands with the nodes that
+// live at their start. Nothing is ever dropped silently: what is not understood
+// is an error with file, line and column.
+package testset
+
+// Kind of a command.
+type Kind int
+
+// The kinds.
+const (
+	Transfer   Kind = iota + 1 // (From, To, Amount)
+	Read                       // (Item)
+	Fail                       // F(Node)
+	Recover                    // R(Node)
+	LeaderFail                 // LF: every cluster's current leader fails; LF(c2): one cluster's
+)
+
+// Command is one command of a set.
+type Command struct {
+	Line, Column     int // of the command in the file, from 1
+	Kind             Kind
+	From, To, Amount int64
+	Item             int64
+	Node             string // Fail, Recover
+	Cluster          string // LeaderFail of one cluster; "" for all
+	Text             string // canonical form, e.g. "(1001, 3001, 10)", "F(n3)"
+}
+
+// Marker reports whether the command is a barrier rather than work.
+func (c Command) Marker() bool { return c.Kind >= Fail }
+
+// Set is one set: the commands in file order.
+type Set struct {
+	Number   int
+	Line     int
+	Live     []string // node ids in file order; nil means all
+	Commands []Command
+}
+
+// File is one parsed test set.
+type File struct {
+	Name string // as given on the command line
+	Sets []Set
+	// Warnings are oddities that were accepted, "file:line:column: text".
+	Warnings []string
+}

@@ -1,0 +1,84 @@
+package replica
+
+import "paxbank/server/ids"
+
+// Millisecond and Second are durations in nanoseconds.
+const (
+	Millisecond ids.Duration = 1_000_000
+	Second                   = 1000 * Millisecond
+)
+
+// Limits are all timeouts, bounds and queue sizes of a replica.
+type Limits struct {
+	// HeartbeatEvery: a leader that sent nothing else for so long sends a
+	// heartbeat. Ten a second keep nine idle nodes below 2 % of a core.
+	HeartbeatEvery ids.Duration
+	// ElectionMin: a follower that heard nothing for a random time in
+	// [ElectionMin, 1.5·ElectionMin) campaigns; a leader that heard no quorum for
+	// ElectionMin steps down. Four heartbeats, so that one lost or late one does
+	// no harm, and a failed leader is replaced well within a second.
+	ElectionMin ids.Duration
+	// FirstElection: on an empty log the node of rank r in its cluster campaigns
+	// after (r+1)·FirstElection, so that the lowest live node leads.
+	FirstElection ids.Duration
+	// CheckpointEvery: applied entries between two checkpoints.
+	CheckpointEvery uint64
+	// PrepareTimeout: how long a coordinator waits for a vote. Longer than an
+	// election in the participant's cluster.
+	PrepareTimeout ids.Duration
+	// RetryEvery: an unanswered two-phase-commit message is sent again, to the
+	// next node of the cluster when the last one kept silent.
+	RetryEvery ids.Duration
+	// RetryMax bounds the doubling of RetryEvery for messages that are repeated
+	// for ever (commit, abort, inquiry).
+	RetryMax ids.Duration
+	// AckBound: so long after C a coordinator answers the client and unlocks
+	// without the participant's acknowledgement; delivery goes on.
+	AckBound ids.Duration
+	// InquireAfter: a participant prepared for so long asks for the decision.
+	InquireAfter ids.Duration
+	// NoQuorumAfter: a coordinator whose participant says that it has no quorum
+	// gives up after so long instead of waiting for PrepareTimeout.
+	NoQuorumAfter ids.Duration
+	// BackoffMin, BackoffMax: an attempt that lost a conflict is tried again after
+	// a random pause that doubles from the one to the other.
+	BackoffMin, BackoffMax ids.Duration
+	// UrgentAfter: an intra-shard transfer that has waited so long for its items
+	// makes younger cross-shard requests stand back.
+	UrgentAfter ids.Duration
+	// EndAfter: an acknowledged decision is forgotten by an END entry at the
+	// latest so long afterwards, so that ENDs share entries.
+	EndAfter ids.Duration
+	// MaxRequests: client requests under way at one leader.
+	MaxRequests int
+	// MaxWaiters: requests waiting for one item.
+	MaxWaiters int
+	// MaxDeadline caps what a client may ask for.
+	MaxDeadline ids.Duration
+	// MaxTimelines: lock timelines kept.
+	MaxTimelines int
+}
+
+// DefaultLimits are the limits of a node that was told nothing else.
+func DefaultLimits() Limits {
+	return Limits{
+		HeartbeatEvery:  100 * Millisecond,
+		ElectionMin:     400 * Millisecond,
+		FirstElection:   150 * Millisecond,
+		CheckpointEvery: 50_000,
+		PrepareTimeout:  2 * Second,
+		RetryEvery:      100 * Millisecond,
+		RetryMax:        1 * Second,
+		AckBound:        400 * Millisecond,
+		InquireAfter:    500 * Millisecond,
+		NoQuorumAfter:   300 * Millisecond,
+		BackoffMin:      2 * Millisecond,
+		BackoffMax:      100 * Millisecond,
+		UrgentAfter:     200 * Millisecond,
+		EndAfter:        20 * Millisecond,
+		MaxRequests:     65_536,
+		MaxWaiters:      20_000,
+		MaxDeadline:     600 * Second,
+		MaxTimelines:    10_000,
+	}
+}
