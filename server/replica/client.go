@@ -1,0 +1,391 @@
+package replica
+
+import (
+	"fmt"
+
+	"paxbank/server/bank"
+	"paxbank/server/ids"
+	"paxbank/server/twopc"
+)
+
+// requestState is where a client's request is at its leader.
+type requestState uint8
+
+const (
+	// stateWaiting: at step 0, for locked items. Nothing is proposed.
+	stateWaiting requestState = iota + 1
+	// stateBackoff: an attempt lost a conflict; the next one starts soon.
+	stateBackoff
+	// stateProposed: its intra-shard entry or tombstone is in the log, not applied.
+	stateProposed
+	// stateAttempt: a cross-shard attempt is under way.
+	stateAttempt
+	// stateOver: answered; only stale pointers see this.
+	stateOver
+)
+
+type call struct {
+	id    uint64
+	start ids.Time
+}
+
+// request is a client's request under way at its leader, however often it was
+// sent.
+type request struct {
+	id        ids.Request
+	transfer  ids.Transfer
+	doneBelow uint64
+	deadline  ids.Time
+	age       ids.Age
+	state     requestState
+	tombstone bool // stateProposed: it is a tombstone
+	cross     bool
+	tries     int
+	calls     []call // of Submit
+	resolvers []call // of Resolve
+	waiter    *twopc.Waiter
+	attempt   *attempt
+	timer     *timer // of the deadline
+	backoff   *timer
+}
+
+// readCall is a read that waits for a leadership round, for its index to be
+// applied, or for a lock.
+type readCall struct {
+	call
+	item     int64
+	index    uint64
+	round    uint64
+	deadline *timer
+	waiter   *twopc.Waiter
+}
+
+func (r *Replica) answer(c call, a Answer) {
+	a.Call = c.id
+	r.out.Answers = append(r.out.Answers, a)
+}
+
+// answerSubmit ends one Submit call and counts it.
+func (r *Replica) answerSubmit(c call, o bank.Outcome, final bool, message string) {
+	r.counters.Outcomes[o]++
+	r.counters.Latency.Record(ids.Duration(r.now - c.start))
+	r.answer(c, Answer{Outcome: o, Final: final, Message: message})
+}
+
+// redirect tells a client what a node says that cannot serve: who leads, or that
+// there is no majority.
+func (r *Replica) redirect(c call) {
+	switch leader := r.px.Leader(); {
+	case leader != 0 && leader != r.self:
+		r.answer(c, Answer{Outcome: bank.OutcomeNotLeader, Leader: leader})
+	case leader == 0 && !r.px.Quorum():
+		r.answer(c, Answer{Outcome: bank.OutcomeUnavailable, Message: "no leader: no majority of the cluster can be reached"})
+	default:
+		r.answer(c, Answer{Outcome: bank.OutcomeNotLeader, Message: "no leader yet: election under way"})
+	}
+}
+
+// elsewhere answers a call for an item of another cluster.
+func (r *Replica) elsewhere(c call, cluster ids.Cluster) {
+	r.answer(c, Answer{Outcome: bank.OutcomeNotLeader, Leader: r.directory.Leader(cluster),
+		Message: "the item belongs to cluster " + r.topo.Clusters[cluster].ID})
+}
+
+func (r *Replica) clusterOf(item int64) (ids.Cluster, bool) {
+	c, ok := r.topo.Items.Cluster(item)
+	return ids.Cluster(c), ok
+}
+
+func (r *Replica) invalid(t ids.Transfer) string {
+	_, fromOK := r.clusterOf(t.From)
+	_, toOK := r.clusterOf(t.To)
+	switch {
+	case !fromOK:
+		return fmt.Sprintf("no item %d", t.From)
+	case !toOK:
+		return fmt.Sprintf("no item %d", t.To)
+	case t.Amount <= 0:
+		return fmt.Sprintf("amount must be positive, is %d", t.Amount)
+	case t.From == t.To:
+		return fmt.Sprintf("sender and receiver are both item %d", t.From)
+	}
+	return ""
+}
+
+func (r *Replica) deadline(d ids.Time) ids.Time {
+	return min(max(d, r.now+ids.Time(Millisecond)), r.now+ids.Time(r.lim.MaxDeadline))
+}
+
+func (r *Replica) submit(e *Event) {
+	c := call{e.Call, r.now}
+	if why := r.invalid(e.Transfer); why != "" {
+		r.answerSubmit(c, bank.OutcomeInvalid, true, why)
+		return
+	}
+	if home, _ := r.clusterOf(e.Transfer.From); home != r.cluster {
+		r.elsewhere(c, home)
+		return
+	}
+	if !r.lead.ready {
+		r.redirect(c)
+		return
+	}
+	if r.answerKnown(e.Request, &e.Transfer, c, true) {
+		return
+	}
+	if req := r.lead.requests[e.Request]; req != nil {
+		if !req.tombstone && req.transfer != (ids.Transfer{}) && req.transfer != e.Transfer {
+			r.answerSubmit(c, bank.OutcomeInvalid, true, "this client and timestamp belong to "+req.transfer.String())
+			return
+		}
+		req.calls = append(req.calls, c)
+		req.doneBelow = max(req.doneBelow, e.DoneBelow)
+		req.deadline = max(req.deadline, r.deadline(e.Deadline))
+		return
+	}
+	if len(r.lead.requests) >= r.lim.MaxRequests {
+		r.answerSubmit(c, bank.OutcomeAborted, false, fmt.Sprintf("%d requests are under way already", r.lim.MaxRequests))
+		return
+	}
+	to, _ := r.clusterOf(e.Transfer.To)
+	r.lead.ages++
+	req := &request{
+		id: e.Request, transfer: e.Transfer, doneBelow: e.DoneBelow, deadline: r.deadline(e.Deadline),
+		age:   ids.Age{Clock: r.now, Cluster: r.cluster, Number: r.lead.ages},
+		cross: to != r.cluster,
+		calls: []call{c},
+	}
+	r.lead.requests[e.Request] = req
+	r.start(req)
+}
+
+// answerKnown answers from the session, if it can: the outcome is cached or the
+// request is below its client's floor. transfer is nil for a resolve.
+func (r *Replica) answerKnown(id ids.Request, transfer *ids.Transfer, c call, submit bool) bool {
+	reply := func(o bank.Outcome, final bool, message string) {
+		if submit {
+			r.answerSubmit(c, o, final, message)
+		} else {
+			r.answer(c, Answer{Outcome: o, Final: final, Message: message})
+		}
+	}
+	o, contents, known := r.bank.Outcome(id)
+	switch {
+	case known && transfer != nil && contents != (ids.Transfer{}) && contents != *transfer:
+		reply(bank.OutcomeInvalid, true, "this client and timestamp belong to "+contents.String())
+	case known:
+		reply(o, true, outcomeMessage(o, contents))
+	case id.Timestamp < r.bank.Floor(id.Client):
+		reply(bank.OutcomeUnknown, false, "too old: the client said that it no longer needs this outcome")
+	default:
+		return false
+	}
+	return true
+}
+
+func outcomeMessage(o bank.Outcome, t ids.Transfer) string {
+	switch o {
+	case bank.OutcomeInsufficientFunds:
+		return fmt.Sprintf("item %d holds less than %d", t.From, t.Amount)
+	case bank.OutcomeInvalid:
+		return fmt.Sprintf("the balance of item %d would overflow", t.To)
+	case bank.OutcomeAborted:
+		return "resolved: the request can no longer execute"
+	}
+	return ""
+}
+
+// start admits a request or tries it again: propose, lock, or wait.
+func (r *Replica) start(req *request) {
+	if o, contents, known := r.bank.Outcome(req.id); known {
+		r.finish(req, o, true, outcomeMessage(o, contents))
+		return
+	}
+	t := req.transfer
+	switch {
+	case req.cross && r.lead.locks.TryLock(t.From, ids.Txn{}, req.age, r.now):
+		r.newAttempt(req)
+		return
+	case !req.cross && r.lead.locks.Free(t.From, t.To):
+		r.proposeIntra(req)
+		return
+	}
+	w := &twopc.Waiter{Kind: twopc.WaitIntra, Items: []int64{t.From, t.To}, Age: req.age, Owner: req}
+	if req.cross {
+		w.Kind, w.Items = twopc.WaitStart, []int64{t.From}
+	}
+	if r.lead.locks.Wait(w, r.now) != twopc.Waiting {
+		r.finish(req, bank.OutcomeAborted, false, fmt.Sprintf("%d requests wait for item %d already", r.lim.MaxWaiters, t.From))
+		return
+	}
+	req.state, req.waiter = stateWaiting, w
+	r.watchDeadline(req)
+}
+
+func (r *Replica) proposeIntra(req *request) {
+	req.state, req.waiter = stateProposed, nil
+	r.propose(&bank.Entry{Kind: bank.KindTransfer, Txn: ids.Txn{Request: req.id}, DoneBelow: req.doneBelow,
+		Transfer: req.transfer, Age: req.age})
+}
+
+// watchDeadline makes sure that a request that can still be given up is given up
+// at its deadline.
+func (r *Replica) watchDeadline(req *request) {
+	if req.timer != nil && !req.timer.stopped {
+		return
+	}
+	req.timer = r.lead.timers.at(req.deadline, func() {
+		switch {
+		case req.deadline > r.now: // a resend extended it
+			r.watchDeadline(req)
+		case req.state == stateWaiting:
+			r.cancelWait(req.waiter)
+			r.finish(req, bank.OutcomeAborted, false, fmt.Sprintf("items of %s stayed locked until the deadline", req.transfer))
+		case req.state == stateBackoff:
+			req.backoff.stop()
+			r.finish(req, bank.OutcomeAborted, false, "the receiver's item stayed locked until the deadline")
+		case req.state == stateAttempt:
+			req.attempt.Abort(twopc.ReasonTimeout)
+			r.drive(req.attempt)
+		}
+	})
+}
+
+// cancelWait takes a waiter out and lets those go on that stood back for it.
+func (r *Replica) cancelWait(w *twopc.Waiter) {
+	r.lead.locks.Cancel(w)
+	r.lead.freed = append(r.lead.freed, w.Items...)
+}
+
+// settle ends a request whose entry was applied.
+func (r *Replica) settle(req *request, effect bank.Effect) {
+	if o, contents, known := r.bank.Outcome(req.id); known {
+		r.finish(req, o, true, outcomeMessage(o, contents))
+		return
+	}
+	// Below the floor: the outcome was forgotten, or the entry was void.
+	r.finish(req, bank.OutcomeUnknown, false, "no outcome: "+effect.String())
+}
+
+// finish answers everybody who waits for req. Who resolves an outcome that is
+// not final gets a tombstone instead.
+func (r *Replica) finish(req *request, o bank.Outcome, final bool, message string) {
+	req.timer.stop()
+	for _, c := range req.calls {
+		r.answerSubmit(c, o, final, message)
+	}
+	req.calls = nil
+	if len(req.resolvers) > 0 && !final && o != bank.OutcomeUnknown {
+		r.proposeTombstone(req)
+		return
+	}
+	for _, c := range req.resolvers {
+		r.answer(c, Answer{Outcome: o, Final: final, Message: message})
+	}
+	req.state = stateOver
+	delete(r.lead.requests, req.id)
+}
+
+// resolve settles a request: its cached outcome, or what is under way, or a
+// tombstone.
+func (r *Replica) resolve(e *Event) {
+	c := call{e.Call, r.now}
+	home, ok := r.clusterOf(e.Item)
+	switch {
+	case !ok:
+		r.answer(c, Answer{Outcome: bank.OutcomeInvalid, Message: fmt.Sprintf("no item %d", e.Item)})
+		return
+	case home != r.cluster:
+		r.elsewhere(c, home)
+		return
+	case !r.lead.ready:
+		r.redirect(c)
+		return
+	case r.answerKnown(e.Request, nil, c, false):
+		return
+	}
+	req := r.lead.requests[e.Request]
+	if req == nil {
+		req = &request{id: e.Request}
+		r.lead.requests[e.Request] = req
+		req.resolvers = append(req.resolvers, c)
+		req.doneBelow = e.DoneBelow
+		r.proposeTombstone(req)
+		return
+	}
+	req.doneBelow = max(req.doneBelow, e.DoneBelow)
+	req.resolvers = append(req.resolvers, c)
+}
+
+func (r *Replica) proposeTombstone(req *request) {
+	req.state, req.tombstone, req.attempt, req.waiter = stateProposed, true, nil, nil
+	r.propose(&bank.Entry{Kind: bank.KindTombstone, Txn: ids.Txn{Request: req.id}, DoneBelow: req.doneBelow})
+}
+
+func (r *Replica) read(e *Event) {
+	c := call{e.Call, r.now}
+	home, ok := r.clusterOf(e.Item)
+	switch {
+	case !ok:
+		r.answer(c, Answer{Outcome: bank.OutcomeInvalid, Final: true, Message: fmt.Sprintf("no item %d", e.Item)})
+		return
+	case home != r.cluster:
+		r.elsewhere(c, home)
+		return
+	case !r.lead.ready:
+		r.redirect(c)
+		return
+	}
+	rd := &readCall{call: c, item: e.Item, index: r.px.CommitIndex(), round: r.px.RequestRound()}
+	rd.deadline = r.lead.timers.at(r.deadline(e.Deadline), func() {
+		if rd.waiter != nil {
+			r.cancelWait(rd.waiter)
+		}
+		r.endRead(rd, Answer{Outcome: bank.OutcomeUnavailable, Message: "the read could not be served before its deadline"})
+	})
+	r.lead.reads[rd] = struct{}{}
+	r.lead.readQueue = append(r.lead.readQueue, rd)
+}
+
+func (r *Replica) endRead(rd *readCall, a Answer) {
+	rd.deadline.stop()
+	delete(r.lead.reads, rd)
+	r.counters.Reads++
+	r.answer(rd.call, a)
+}
+
+// serveReads answers the reads whose leadership round has ended and whose index
+// is applied. A read of a locked item waits for the lock: it never returns an
+// undecided balance.
+func (r *Replica) serveReads() {
+	if !r.lead.ready || len(r.lead.readQueue) == 0 {
+		return
+	}
+	confirmed := r.px.ConfirmedRound()
+	kept := r.lead.readQueue[:0]
+	for _, rd := range r.lead.readQueue {
+		if _, open := r.lead.reads[rd]; !open {
+			continue
+		}
+		if rd.round > confirmed || rd.index > r.bank.Applied() {
+			kept = append(kept, rd)
+			continue
+		}
+		r.serveRead(rd)
+	}
+	clear(r.lead.readQueue[len(kept):])
+	r.lead.readQueue = kept
+}
+
+func (r *Replica) serveRead(rd *readCall) {
+	if r.lead.locks.Free(rd.item) {
+		b, _ := r.bank.Balance(rd.item)
+		r.endRead(rd, Answer{Outcome: bank.OutcomeCommitted, Final: true, Balance: b})
+		return
+	}
+	rd.waiter = &twopc.Waiter{Kind: twopc.WaitRead, Items: []int64{rd.item}, Owner: rd}
+	if r.lead.locks.Wait(rd.waiter, r.now) != twopc.Waiting {
+		rd.waiter = nil
+		r.endRead(rd, Answer{Outcome: bank.OutcomeUnavailable, Message: fmt.Sprintf("too many requests wait for item %d", rd.item)})
+	}
+}

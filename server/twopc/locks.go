@@ -1,0 +1,284 @@
+package twopc
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"paxbank/server/ids"
+)
+
+// WaitKind says what a waiter is going to do with the item.
+type WaitKind uint8
+
+// The kinds of waiter.
+const (
+	// WaitRead and WaitIntra need their items free but take no lock.
+	WaitRead WaitKind = iota + 1
+	WaitIntra
+	// WaitPrepare is a TwoPCPrepare at the participant: takes the lock.
+	WaitPrepare
+	// WaitStart is a cross-shard request at step 0, which holds nothing yet:
+	// takes the lock.
+	WaitStart
+)
+
+// Waiter waits for its items. The caller owns it and must not change the fields
+// while it waits.
+type Waiter struct {
+	Kind  WaitKind
+	Items []int64 // one, or two for WaitIntra
+	Age   ids.Age
+	Txn   ids.Txn // WaitPrepare: the attempt; WaitStart: set by the caller on grant
+	// Since is when it began to wait.
+	Since ids.Time
+	// Owner is the caller's own.
+	Owner any
+
+	queued bool
+}
+
+// Lock is a held lock.
+type Lock struct {
+	Item  int64
+	Txn   ids.Txn
+	Age   ids.Age
+	Since ids.Time
+}
+
+type slot struct {
+	held    bool
+	lock    Lock
+	waiters []*Waiter // in order of arrival
+}
+
+// Locks is the lock table of one leader. Only items that are locked or waited
+// for have a slot.
+type Locks struct {
+	slots       map[int64]*slot
+	urgentAfter ids.Duration
+	maxWaiters  int
+	held        int
+}
+
+// NewLocks returns an empty table. An intra-shard waiter older than urgentAfter
+// makes younger cross-shard requests stand back; at most maxWaiters wait for an
+// item.
+func NewLocks(urgentAfter ids.Duration, maxWaiters int) *Locks {
+	return &Locks{slots: map[int64]*slot{}, urgentAfter: urgentAfter, maxWaiters: maxWaiters}
+}
+
+// Held returns the number of held locks.
+func (l *Locks) Held() int { return l.held }
+
+// Holder returns the lock on item, if it is held.
+func (l *Locks) Holder(item int64) (Lock, bool) {
+	if s := l.slots[item]; s != nil && s.held {
+		return s.lock, true
+	}
+	return Lock{}, false
+}
+
+// Free reports whether no lock on any of the items is held.
+func (l *Locks) Free(items ...int64) bool {
+	for _, item := range items {
+		if s := l.slots[item]; s != nil && s.held {
+			return false
+		}
+	}
+	return true
+}
+
+// standBack reports whether a lock request of this age must let a starving
+// intra-shard transfer go first.
+func (l *Locks) standBack(s *slot, age ids.Age, now ids.Time) bool {
+	for _, w := range s.waiters {
+		if w.Kind == WaitIntra && ids.Duration(now-w.Since) >= l.urgentAfter && w.Age.Older(age) {
+			return true
+		}
+	}
+	return false
+}
+
+// TryLock takes the lock on item for an attempt if it is free and no starving
+// older transfer must go first.
+func (l *Locks) TryLock(item int64, txn ids.Txn, age ids.Age, now ids.Time) bool {
+	if s := l.slots[item]; s != nil && (s.held || l.standBack(s, age, now)) {
+		return false
+	}
+	l.lock(item, txn, age, now)
+	return true
+}
+
+func (l *Locks) slot(item int64) *slot {
+	s := l.slots[item]
+	if s == nil {
+		s = &slot{}
+		l.slots[item] = s
+	}
+	return s
+}
+
+func (l *Locks) lock(item int64, txn ids.Txn, age ids.Age, now ids.Time) {
+	s := l.slot(item)
+	if s.held {
+		panic(fmt.Sprintf("twopc: lock on item %d taken by %s while %s holds it", item, txn, s.lock.Txn))
+	}
+	s.held = true
+	s.lock = Lock{Item: item, Txn: txn, Age: age, Since: now}
+	l.held++
+}
+
+// Verdict is what becomes of a request that cannot have its items now.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Waiting Verdict = iota + 1
+	// GiveWay: wait-die says no (or a starving older transfer goes first).
+	GiveWay
+	// QueueFull: too many wait for the item.
+	QueueFull
+)
+
+// MayWait says whether a TwoPCPrepare of this attempt and age may wait for item:
+// only if it is older than the holder, or the holder is another attempt of its
+// own request (which is over or about to be, so it waits for nobody).
+func (l *Locks) MayWait(item int64, txn ids.Txn, age ids.Age, now ids.Time) bool {
+	s := l.slots[item]
+	if s == nil {
+		return true
+	}
+	if l.standBack(s, age, now) {
+		return false
+	}
+	return !s.held || age.Older(s.lock.Age) || s.lock.Txn.Request == txn.Request
+}
+
+// Wait queues w for all its items.
+func (l *Locks) Wait(w *Waiter, now ids.Time) Verdict {
+	if w.Kind == WaitPrepare && !l.MayWait(w.Items[0], w.Txn, w.Age, now) {
+		return GiveWay
+	}
+	for _, item := range w.Items {
+		if s := l.slots[item]; s != nil && len(s.waiters) >= l.maxWaiters {
+			return QueueFull
+		}
+	}
+	w.Since = now
+	w.queued = true
+	for _, item := range w.Items {
+		s := l.slot(item)
+		s.waiters = append(s.waiters, w)
+	}
+	return Waiting
+}
+
+// Granted is what became possible when an item was released, in this order.
+type Granted struct {
+	// Proceed: reads and intra-shard transfers whose items are all free.
+	Proceed []*Waiter
+	// Refused: prepares that must give way after all.
+	Refused []*Waiter
+	// Winner holds the lock now, or is nil. For WaitStart the caller must name the
+	// attempt with SetTxn.
+	Winner *Waiter
+}
+
+// Cancel takes w out of its queues. The caller then calls Grant for its items,
+// since others may have stood back for it.
+func (l *Locks) Cancel(w *Waiter) {
+	if !w.queued {
+		return
+	}
+	w.queued = false
+	for _, item := range w.Items {
+		s := l.slots[item]
+		s.waiters = slices.DeleteFunc(s.waiters, func(o *Waiter) bool { return o == w })
+		l.tidy(item, s)
+	}
+}
+
+func (l *Locks) tidy(item int64, s *slot) {
+	if !s.held && len(s.waiters) == 0 {
+		delete(l.slots, item)
+	}
+}
+
+// Release gives the lock on item back. The caller calls Grant next. Releasing a
+// lock that txn does not hold is a defect and panics.
+func (l *Locks) Release(item int64, txn ids.Txn) Lock {
+	s := l.slots[item]
+	if s == nil || !s.held || s.lock.Txn != txn {
+		panic(fmt.Sprintf("twopc: %s releases item %d that it does not hold", txn, item))
+	}
+	lock := s.lock
+	s.held = false
+	s.lock = Lock{}
+	l.held--
+	l.tidy(item, s)
+	return lock
+}
+
+// Grant says who goes next on item: first reads and intra-shard transfers whose
+// items are all free (they reserve nothing while they wait), then the youngest
+// waiting prepare (so whoever still waits is older than the holder; first come,
+// first served would deadlock), then the oldest request at step 0.
+func (l *Locks) Grant(item int64, now ids.Time) Granted {
+	var g Granted
+	s := l.slots[item]
+	if s == nil || s.held {
+		return g
+	}
+	for _, w := range slices.Clone(s.waiters) {
+		if (w.Kind == WaitRead || w.Kind == WaitIntra) && l.Free(w.Items...) {
+			l.Cancel(w)
+			g.Proceed = append(g.Proceed, w)
+		}
+	}
+	var prepare, start *Waiter
+	for _, w := range slices.Clone(s.waiters) {
+		switch w.Kind {
+		case WaitPrepare:
+			if l.standBack(s, w.Age, now) {
+				// It would wait for an older transfer: wait-die says no.
+				l.Cancel(w)
+				g.Refused = append(g.Refused, w)
+			} else if prepare == nil || prepare.Age.Older(w.Age) {
+				prepare = w
+			}
+		case WaitStart:
+			if start == nil || w.Age.Older(start.Age) {
+				start = w
+			}
+		}
+	}
+	if prepare != nil {
+		g.Winner = prepare
+	} else if start != nil && !l.standBack(s, start.Age, now) {
+		g.Winner = start
+	}
+	if w := g.Winner; w != nil {
+		l.Cancel(w)
+		l.lock(item, w.Txn, w.Age, now)
+	}
+	return g
+}
+
+// SetTxn names the attempt that holds item: a request at step 0 has none while
+// it waits.
+func (l *Locks) SetTxn(item int64, txn ids.Txn) {
+	l.slots[item].lock.Txn = txn
+}
+
+// All returns the held locks by item, with the number of waiters of each.
+func (l *Locks) All() (locks []Lock, waiters []int) {
+	for _, item := range slices.SortedFunc(maps.Keys(l.slots), cmp.Compare[int64]) {
+		if s := l.slots[item]; s.held {
+			locks = append(locks, s.lock)
+			waiters = append(waiters, len(s.waiters))
+		}
+	}
+	return locks, waiters
+}
