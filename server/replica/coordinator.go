@@ -152,6 +152,11 @@ func (r *Replica) onPrepareReply(from ids.Node, m *twopc.TwoPCPrepareReply) {
 		}
 		a.Vote(true, m.Seq, twopc.ReasonNone)
 		a.post.timer.stop()
+	case m.Reason == twopc.ReasonWaiting:
+		// The participant lives and queues us: patience up to the client's deadline.
+		r.directory.Heard(a.Peer, from, r.now)
+		a.deadline = max(a.deadline, min(a.request.deadline, r.now+ids.Time(r.lim.PrepareTimeout)))
+		return
 	case m.Reason == twopc.ReasonNotLeader:
 		a.noQuorum = false
 		r.redirected(&a.post, from, m.Leader, func() { r.askPeer(a) })

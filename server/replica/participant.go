@@ -11,8 +11,9 @@ type participation struct {
 	twopc.Participation
 	asker    ids.Node // who asked last, to be answered
 	waiter   *twopc.Waiter
-	deadline *timer // while waiting
-	post     post   // inquiries
+	until    ids.Time // while waiting: when the coordinator gives up
+	deadline *timer   // of until
+	post     post     // inquiries
 	inquire  *timer
 	timeline *Timeline
 }
@@ -34,8 +35,12 @@ func (r *Replica) onPrepare(from ids.Node, m *twopc.TwoPCPrepareRequest) {
 	r.directory.Heard(m.Cluster, from, r.now)
 	if p := r.lead.parts[m.Txn]; p != nil {
 		p.asker = from
-		if p.Stage == twopc.PrepareApplied && p.Decision != twopc.Abort {
+		switch {
+		case p.Stage == twopc.PrepareApplied && p.Decision != twopc.Abort:
 			r.vote(p)
+		case p.waiter != nil:
+			p.until = r.patience(m)
+			no(twopc.ReasonWaiting, 0)
 		}
 		return
 	}
@@ -62,11 +67,27 @@ func (r *Replica) onPrepare(from ids.Node, m *twopc.TwoPCPrepareRequest) {
 		no(twopc.ReasonQueueFull, 0)
 	case twopc.Waiting:
 		r.lead.parts[m.Txn] = p
-		p.deadline = r.lead.timers.at(r.now+ids.Time(min(max(m.Remaining, 0), r.lim.MaxDeadline)), func() {
-			r.cancelWait(p.waiter)
-			r.refuse(p, twopc.ReasonConflict)
-		})
+		p.until = r.patience(m)
+		r.watchWait(p)
+		no(twopc.ReasonWaiting, 0)
 	}
+}
+
+// patience returns until when a TwoPCPrepare may wait here.
+func (r *Replica) patience(m *twopc.TwoPCPrepareRequest) ids.Time {
+	return r.now + ids.Time(min(max(m.Remaining, 0), r.lim.MaxDeadline))
+}
+
+// watchWait ends the wait of a prepare whose coordinator has given up or is gone.
+func (r *Replica) watchWait(p *participation) {
+	p.deadline = r.lead.timers.at(p.until, func() {
+		if p.until > r.now { // a repeated TwoPCPrepare extended it
+			r.watchWait(p)
+			return
+		}
+		r.cancelWait(p.waiter)
+		r.refuse(p, twopc.ReasonConflict)
+	})
 }
 
 // refuse votes no for an attempt that holds no lock here, and forgets it.

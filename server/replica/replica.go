@@ -305,7 +305,6 @@ func (r *Replica) apply(pe *paxos.Entry) {
 		if err := e.Decode(pe.Index, pe.Origin, pe.Data); err != nil {
 			panic(Violation{"log entry", pe.Index, err.Error()})
 		}
-		r.beforeApply(e)
 		effect = r.bank.Apply(e)
 		if r.cfg.Observe != nil {
 			r.cfg.Observe(e, effect)

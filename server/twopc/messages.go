@@ -20,6 +20,8 @@ const (
 	ReasonOverflow
 	ReasonQueueFull
 	ReasonVoid
+	// ReasonWaiting is no vote yet: the attempt waits for the receiver's lock.
+	ReasonWaiting
 )
 
 // Answer is what a coordinator says to an inquiry.

@@ -37,21 +37,24 @@ const (
 	TwoPCReason_TWO_PC_REASON_OVERFLOW           TwoPCReason = 7
 	TwoPCReason_TWO_PC_REASON_QUEUE_FULL         TwoPCReason = 8
 	TwoPCReason_TWO_PC_REASON_VOID               TwoPCReason = 9
+	// No vote yet: the attempt waits for the receiver's lock.
+	TwoPCReason_TWO_PC_REASON_WAITING TwoPCReason = 10
 )
 
 // Enum value maps for TwoPCReason.
 var (
 	TwoPCReason_name = map[int32]string{
-		0: "TWO_PC_REASON_UNSPECIFIED",
-		1: "TWO_PC_REASON_CONFLICT",
-		2: "TWO_PC_REASON_INVALID",
-		3: "TWO_PC_REASON_NOT_LEADER",
-		4: "TWO_PC_REASON_NO_QUORUM",
-		5: "TWO_PC_REASON_TIMEOUT",
-		6: "TWO_PC_REASON_INSUFFICIENT_FUNDS",
-		7: "TWO_PC_REASON_OVERFLOW",
-		8: "TWO_PC_REASON_QUEUE_FULL",
-		9: "TWO_PC_REASON_VOID",
+		0:  "TWO_PC_REASON_UNSPECIFIED",
+		1:  "TWO_PC_REASON_CONFLICT",
+		2:  "TWO_PC_REASON_INVALID",
+		3:  "TWO_PC_REASON_NOT_LEADER",
+		4:  "TWO_PC_REASON_NO_QUORUM",
+		5:  "TWO_PC_REASON_TIMEOUT",
+		6:  "TWO_PC_REASON_INSUFFICIENT_FUNDS",
+		7:  "TWO_PC_REASON_OVERFLOW",
+		8:  "TWO_PC_REASON_QUEUE_FULL",
+		9:  "TWO_PC_REASON_VOID",
+		10: "TWO_PC_REASON_WAITING",
 	}
 	TwoPCReason_value = map[string]int32{
 		"TWO_PC_REASON_UNSPECIFIED":        0,
@@ -64,6 +67,7 @@ var (
 		"TWO_PC_REASON_OVERFLOW":           7,
 		"TWO_PC_REASON_QUEUE_FULL":         8,
 		"TWO_PC_REASON_VOID":               9,
+		"TWO_PC_REASON_WAITING":            10,
 	}
 )
 
@@ -2397,7 +2401,7 @@ const file_paxbank_v1_replica_proto_rawDesc = "" +
 	"\x06leader\x18\x04 \x01(\rR\x06leader\"Z\n" +
 	"\x12LeaderAnnouncement\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\rR\acluster\x12*\n" +
-	"\x06ballot\x18\x02 \x01(\v2\x12.paxbank.v1.BallotR\x06ballot*\xb1\x02\n" +
+	"\x06ballot\x18\x02 \x01(\v2\x12.paxbank.v1.BallotR\x06ballot*\xcc\x02\n" +
 	"\vTwoPCReason\x12\x1d\n" +
 	"\x19TWO_PC_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16TWO_PC_REASON_CONFLICT\x10\x01\x12\x19\n" +
@@ -2408,7 +2412,9 @@ const file_paxbank_v1_replica_proto_rawDesc = "" +
 	" TWO_PC_REASON_INSUFFICIENT_FUNDS\x10\x06\x12\x1a\n" +
 	"\x16TWO_PC_REASON_OVERFLOW\x10\a\x12\x1c\n" +
 	"\x18TWO_PC_REASON_QUEUE_FULL\x10\b\x12\x16\n" +
-	"\x12TWO_PC_REASON_VOID\x10\t*\x98\x01\n" +
+	"\x12TWO_PC_REASON_VOID\x10\t\x12\x19\n" +
+	"\x15TWO_PC_REASON_WAITING\x10\n" +
+	"*\x98\x01\n" +
 	"\vTwoPCAnswer\x12\x1d\n" +
 	"\x19TWO_PC_ANSWER_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14TWO_PC_ANSWER_COMMIT\x10\x01\x12\x17\n" +
