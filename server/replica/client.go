@@ -2,6 +2,8 @@ package replica
 
 import (
 	"fmt"
+	"math"
+	"slices"
 
 	"paxbank/server/bank"
 	"paxbank/server/ids"
@@ -25,8 +27,9 @@ const (
 )
 
 type call struct {
-	id    uint64
-	start ids.Time
+	id       uint64
+	start    ids.Time
+	deadline ids.Time
 }
 
 // request is a client's request under way at its leader, however often it was
@@ -45,7 +48,6 @@ type request struct {
 	resolvers []call // of Resolve
 	waiter    *twopc.Waiter
 	attempt   *attempt
-	timer     *timer // of the deadline
 	backoff   *timer
 }
 
@@ -117,7 +119,7 @@ func (r *Replica) deadline(d ids.Time) ids.Time {
 }
 
 func (r *Replica) submit(e *Event) {
-	c := call{e.Call, r.now}
+	c := call{e.Call, r.now, r.deadline(e.Deadline)}
 	if why := r.invalid(e.Transfer); why != "" {
 		r.answerSubmit(c, bank.OutcomeInvalid, true, why)
 		return
@@ -140,7 +142,7 @@ func (r *Replica) submit(e *Event) {
 		}
 		req.calls = append(req.calls, c)
 		req.doneBelow = max(req.doneBelow, e.DoneBelow)
-		req.deadline = max(req.deadline, r.deadline(e.Deadline))
+		r.extend(req, c)
 		return
 	}
 	if len(r.lead.requests) >= r.lim.MaxRequests {
@@ -150,13 +152,20 @@ func (r *Replica) submit(e *Event) {
 	to, _ := r.clusterOf(e.Transfer.To)
 	r.lead.ages++
 	req := &request{
-		id: e.Request, transfer: e.Transfer, doneBelow: e.DoneBelow, deadline: r.deadline(e.Deadline),
+		id: e.Request, transfer: e.Transfer, doneBelow: e.DoneBelow,
 		age:   ids.Age{Clock: r.now, Cluster: r.cluster, Number: r.lead.ages},
 		cross: to != r.cluster,
 		calls: []call{c},
 	}
 	r.lead.requests[e.Request] = req
+	r.extend(req, c)
 	r.start(req)
+}
+
+// extend notes how long a caller of req is going to wait.
+func (r *Replica) extend(req *request, c call) {
+	req.deadline = max(req.deadline, c.deadline)
+	r.watch(req, c.deadline)
 }
 
 // answerKnown answers from the session, if it can: the outcome is cached or the
@@ -219,7 +228,6 @@ func (r *Replica) start(req *request) {
 		return
 	}
 	req.state, req.waiter = stateWaiting, w
-	r.watchDeadline(req)
 }
 
 func (r *Replica) proposeIntra(req *request) {
@@ -228,27 +236,83 @@ func (r *Replica) proposeIntra(req *request) {
 		Transfer: req.transfer, Age: req.age})
 }
 
-// watchDeadline makes sure that a request that can still be given up is given up
-// at its deadline.
-func (r *Replica) watchDeadline(req *request) {
-	if req.timer != nil && !req.timer.stopped {
-		return
+// watch makes sure that req is looked at soon after a time, or earlier. Times are
+// rounded up to deadlineGrain, so that thousands of requests share a timer.
+func (r *Replica) watch(req *request, at ids.Time) {
+	slot := min(at, r.now+watchMax)/deadlineGrain + 1
+	if _, armed := r.lead.expiry[slot]; !armed {
+		r.lead.timers.at(slot*deadlineGrain, func() {
+			due := r.lead.expiry[slot]
+			delete(r.lead.expiry, slot)
+			for _, req := range due {
+				r.expire(req)
+			}
+		})
 	}
-	req.timer = r.lead.timers.at(req.deadline, func() {
-		switch {
-		case req.deadline > r.now: // a resend extended it
-			r.watchDeadline(req)
-		case req.state == stateWaiting:
+	r.lead.expiry[slot] = append(r.lead.expiry[slot], req)
+}
+
+const (
+	// deadlineGrain: deadlines are kept to this precision.
+	deadlineGrain = ids.Time(20 * Millisecond)
+	// deadlineSlack: what is in the log at its deadline has so much longer to be
+	// chosen before its callers hear "unknown".
+	deadlineSlack = ids.Time(300 * Millisecond)
+	// watchMax: a request is looked at this often, so that one that is over long
+	// before its deadline is not kept in memory until then.
+	watchMax = ids.Time(2 * Second)
+)
+
+// expire gives a request up that can still be given up when the last of its
+// callers has run out of time. What may still take effect goes on without those
+// whose time is over; they hear "unknown".
+func (r *Replica) expire(req *request) {
+	if r.now >= req.deadline {
+		switch req.state {
+		case stateWaiting:
 			r.cancelWait(req.waiter)
 			r.finish(req, bank.OutcomeAborted, false, fmt.Sprintf("items of %s stayed locked until the deadline", req.transfer))
-		case req.state == stateBackoff:
+		case stateBackoff:
 			req.backoff.stop()
 			r.finish(req, bank.OutcomeAborted, false, "the receiver's item stayed locked until the deadline")
-		case req.state == stateAttempt:
+		case stateAttempt:
 			req.attempt.Abort(twopc.ReasonTimeout)
 			r.drive(req.attempt)
 		}
+	}
+	if req.state == stateOver {
+		return
+	}
+	const message = "no decision before the deadline"
+	next := ids.Time(math.MaxInt64)
+	lookAt := func(at ids.Time) {
+		if at > r.now {
+			next = min(next, at)
+		}
+	}
+	lookAt(req.deadline)
+	expired := func(c call) bool {
+		lookAt(c.deadline)
+		lookAt(c.deadline + deadlineSlack)
+		return r.now >= c.deadline+deadlineSlack
+	}
+	req.calls = slices.DeleteFunc(req.calls, func(c call) bool {
+		if expired(c) {
+			r.answerSubmit(c, bank.OutcomeUnknown, false, message)
+			return true
+		}
+		return false
 	})
+	req.resolvers = slices.DeleteFunc(req.resolvers, func(c call) bool {
+		if expired(c) {
+			r.answer(c, Answer{Outcome: bank.OutcomeUnknown, Message: message})
+			return true
+		}
+		return false
+	})
+	if next != math.MaxInt64 {
+		r.watch(req, next)
+	}
 }
 
 // cancelWait takes a waiter out and lets those go on that stood back for it.
@@ -270,7 +334,6 @@ func (r *Replica) settle(req *request, effect bank.Effect) {
 // finish answers everybody who waits for req. Who resolves an outcome that is
 // not final gets a tombstone instead.
 func (r *Replica) finish(req *request, o bank.Outcome, final bool, message string) {
-	req.timer.stop()
 	for _, c := range req.calls {
 		r.answerSubmit(c, o, final, message)
 	}
@@ -289,7 +352,7 @@ func (r *Replica) finish(req *request, o bank.Outcome, final bool, message strin
 // resolve settles a request: its cached outcome, or what is under way, or a
 // tombstone.
 func (r *Replica) resolve(e *Event) {
-	c := call{e.Call, r.now}
+	c := call{e.Call, r.now, r.deadline(e.Deadline)}
 	home, ok := r.clusterOf(e.Item)
 	switch {
 	case !ok:
@@ -310,9 +373,11 @@ func (r *Replica) resolve(e *Event) {
 		r.lead.requests[e.Request] = req
 		req.resolvers = append(req.resolvers, c)
 		req.doneBelow = e.DoneBelow
+		r.extend(req, c)
 		r.proposeTombstone(req)
 		return
 	}
+	r.extend(req, c)
 	req.doneBelow = max(req.doneBelow, e.DoneBelow)
 	req.resolvers = append(req.resolvers, c)
 }
@@ -323,7 +388,7 @@ func (r *Replica) proposeTombstone(req *request) {
 }
 
 func (r *Replica) read(e *Event) {
-	c := call{e.Call, r.now}
+	c := call{e.Call, r.now, r.deadline(e.Deadline)}
 	home, ok := r.clusterOf(e.Item)
 	switch {
 	case !ok:
@@ -337,7 +402,7 @@ func (r *Replica) read(e *Event) {
 		return
 	}
 	rd := &readCall{call: c, item: e.Item, index: r.px.CommitIndex(), round: r.px.RequestRound()}
-	rd.deadline = r.lead.timers.at(r.deadline(e.Deadline), func() {
+	rd.deadline = r.lead.timers.at(c.deadline, func() {
 		if rd.waiter != nil {
 			r.cancelWait(rd.waiter)
 		}

@@ -41,7 +41,6 @@ func (r *Replica) newAttempt(req *request) {
 	a.deadline = min(r.now+ids.Time(r.lim.PrepareTimeout), max(req.deadline, r.now+ids.Time(Millisecond)))
 	req.waiter = nil
 	r.enlist(a)
-	r.watchDeadline(req)
 	r.drive(a)
 }
 
@@ -51,6 +50,7 @@ func (r *Replica) adoptAttempt(p *bank.Entry) {
 	req := &request{id: p.Txn.Request, transfer: p.Transfer, doneBelow: p.DoneBelow, age: p.Age, cross: true,
 		deadline: r.now + ids.Time(r.lim.PrepareTimeout)}
 	r.lead.requests[req.id] = req
+	r.watch(req, req.deadline)
 	a := &attempt{request: req, started: r.now, deadline: req.deadline}
 	a.Attempt = twopc.Attempt{Txn: p.Txn, Transfer: p.Transfer, Age: p.Age, Peer: p.Peer,
 		Stage: twopc.PrepareApplied, Seq: p.Seq}
@@ -250,7 +250,6 @@ func (r *Replica) backOff(req *request) {
 			r.start(req)
 		}
 	})
-	r.watchDeadline(req)
 }
 
 // onInquiry answers a participant that asks for the decision.

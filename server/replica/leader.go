@@ -31,6 +31,7 @@ type leadership struct {
 	endTimer   *timer
 	ending     int // ENDs in flight
 	timers     timers
+	expiry     map[ids.Time][]*request // by deadline in units of deadlineGrain
 	ages       uint64
 	attemptNo  uint32
 }
@@ -45,6 +46,7 @@ func (l *leadership) reset(lim Limits) {
 		parts:      map[ids.Txn]*participation{},
 		deliveries: map[ids.Txn]*delivery{},
 		tells:      map[ids.Txn]*tell{},
+		expiry:     map[ids.Time][]*request{},
 		ages:       l.ages,
 		attemptNo:  l.attemptNo,
 	}
@@ -122,7 +124,6 @@ func (r *Replica) pump() {
 			case *request:
 				// Others may have stood back for it on its other item.
 				r.lead.freed = append(r.lead.freed, w.Items...)
-				o.timer.stop()
 				r.start(o)
 			}
 		}
