@@ -105,6 +105,9 @@ func decodeTxn(b []byte) ids.Txn {
 	}
 }
 
+// Size is the length of the encoding of an entry other than END.
+const Size = entrySize
+
 // Append appends the fixed-width binary form of e to b.
 func (e *Entry) Append(b []byte) []byte {
 	b = append(b, byte(e.Kind), byte(e.Phase), byte(e.Role))

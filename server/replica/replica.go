@@ -257,7 +257,7 @@ func (r *Replica) propose(e *bank.Entry) {
 	if !r.px.IsLeader() || r.px.Ballot() != r.lead.ballot {
 		return
 	}
-	r.px.Propose(e.Append(nil))
+	r.px.Propose(e.Append(make([]byte, 0, bank.Size)))
 }
 
 // advance brings the replica up to date with paxos: leadership lost, entries
