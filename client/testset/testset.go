@@ -31,10 +31,12 @@ func (c Command) Marker() bool { return c.Kind >= Fail }
 
 // Set is one set: the commands in file order.
 type Set struct {
-	Number   int
-	Line     int
-	Live     []string // node ids in file order; nil means all
-	Commands []Command
+	Number int
+	Line   int
+	Live   []string // node ids in file order; nil means all
+	// LiveLine and LiveColumn say where the live list stands, for messages.
+	LiveLine, LiveColumn int
+	Commands             []Command
 }
 
 // File is one parsed test set.

@@ -1,0 +1,84 @@
+# make            build bin/server and bin/client
+# make test       vet, then every test with the race detector
+# make sim        the simulator: SEEDS=n FIRST=n FOR=10m, or SEED=n V=1 to repeat one; SHAPE=3x3
+# make lint       gofmt, vet, staticcheck, buf lint, generated code up to date
+# make e2e        ./run.sh on every test set, both kinds of fault, two runs at once
+# make fuzz       every fuzz target for FUZZTIME each
+# make bench      Go benchmarks
+# make proto      regenerate proto/ (needs no protoc)
+# make clean      remove bin/ and the results of runs
+
+GO        ?= go
+# Tools live in a module of their own, so that they do not weigh on go.mod.
+TOOL       = $(GO) tool -modfile=internal/tools/go.mod
+SOURCES    = client internal proto server
+TIMEOUT   ?= 5m
+SEEDS     ?= 200
+FIRST     ?= 1
+SEED      ?=
+SHAPE     ?=
+FOR       ?=
+V         ?=
+FUZZTIME  ?= 30s
+BENCH     ?= .
+
+.DEFAULT_GOAL := build
+.PHONY: build test race sim fuzz bench lint proto proto-check e2e clean
+
+# Built aside and renamed into place, like run.sh does: a run that uses the old
+# programs, or builds at the same time, is not disturbed. The copies let go build
+# see that nothing has changed.
+build:
+	@mkdir -p bin && tmp=$$(mktemp -d bin/.build.XXXXXX) && trap 'rm -rf "$$tmp"' EXIT && \
+		{ cp -p bin/client bin/server "$$tmp" 2>/dev/null || true; } && \
+		$(GO) build -o "$$tmp/" ./client ./server && \
+		mv -f "$$tmp/client" bin/client && mv -f "$$tmp/server" bin/server
+
+test:
+	$(GO) vet ./...
+	$(GO) test -race -timeout $(TIMEOUT) ./...
+
+# The same tests afresh: nothing is taken from the test cache.
+race:
+	$(GO) test -race -count=1 -timeout $(TIMEOUT) ./...
+
+sim:
+	$(GO) run ./server/sim/cmd/sim $(if $(SEED),-seed $(SEED),-seeds $(SEEDS) -first $(FIRST)) \
+		$(if $(SHAPE),-shape $(SHAPE)) $(if $(FOR),-for $(FOR)) $(if $(V),-v)
+
+# go test -fuzz takes one target of one package at a time.
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		targets=$$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); \
+		for target in $$targets; do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+lint: proto-check
+	@files=$$(gofmt -l $(SOURCES)); \
+		if [ -n "$$files" ]; then echo "not gofmt'ed (run: gofmt -w FILE):"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	$(TOOL) buf lint
+
+proto:
+	$(TOOL) buf generate
+
+proto-check:
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && $(TOOL) buf generate -o "$$tmp" && \
+		for f in proto/paxbank/v1/*.pb.go "$$tmp"/proto/paxbank/v1/*.pb.go; do \
+			name=proto/paxbank/v1/$$(basename "$$f"); \
+			cmp -s "$$name" "$$tmp/$$name" || { echo "$$name is not what make proto generates (run: make proto)"; exit 1; }; \
+		done
+
+e2e:
+	.ci/e2e
+
+clean:
+	rm -rf bin
+	find results -mindepth 1 -maxdepth 1 ! -name README.md ! -name sample -exec rm -rf {} +

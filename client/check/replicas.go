@@ -1,0 +1,203 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"paxbank/client/runner"
+)
+
+// agreement: live replicas of a cluster with a quorum hold the same.
+func (f *facts) agreement() []Check {
+	var out []Check
+	for c := range f.nodes {
+		if !f.quorum[c] {
+			continue
+		}
+		id := f.top.Clusters[c].ID
+		replicas := f.asked(c)
+		if len(replicas) == 0 {
+			out = append(out, invariant("agreement", id, Unknown, "equal replicas", "no answer", "no live replica of %s could be asked", id))
+			continue
+		}
+		best := f.best[c]
+		bad := len(out)
+		for _, s := range replicas {
+			if s == best {
+				continue
+			}
+			if diff := f.differing(best, s); len(diff) > 0 {
+				shown := diff[:min(len(diff), 5)]
+				var parts []string
+				for _, item := range shown {
+					parts = append(parts, fmt.Sprintf("item %d on %s", item, f.values(c, item)))
+				}
+				more := ""
+				if len(diff) > len(shown) {
+					more = fmt.Sprintf(", and %d more items", len(diff)-len(shown))
+				}
+				out = append(out, invariant("agreement", s.ID, Fail, "as on "+best.ID, fmt.Sprintf("%d items differ", len(diff)),
+					"live replicas %s (applied %d) and %s (applied %d) differ: %s%s: invariant agreement and determinism", best.ID, best.AppliedIndex, s.ID, s.AppliedIndex, strings.Join(parts, "; "), more))
+				continue
+			}
+			if s.AppliedIndex < best.AppliedIndex && missesWork(best, s.AppliedIndex) {
+				out = append(out, invariant("agreement", s.ID, Fail, fmt.Sprintf("applied %d", best.AppliedIndex), fmt.Sprintf("applied %d", s.AppliedIndex),
+					"live replica %s has applied up to index %d, %s up to %d: a live node that is behind is repaired at once", s.ID, s.AppliedIndex, best.ID, best.AppliedIndex))
+				continue
+			}
+			if s.AppliedIndex == best.AppliedIndex && s.Checksum != 0 && best.Checksum != 0 && s.Checksum != best.Checksum {
+				out = append(out, invariant("agreement", s.ID, Fail, fmt.Sprintf("%016x", best.Checksum), fmt.Sprintf("%016x", s.Checksum),
+					"%s and %s have applied the same index %d and have different state checksums: invariant determinism", best.ID, s.ID, s.AppliedIndex))
+			}
+		}
+		if len(out) == bad {
+			out = append(out, invariant("agreement", id, Pass, "equal replicas", "equal", ""))
+		}
+	}
+	return out
+}
+
+// differing returns the items on which two replicas differ, ascending.
+func (f *facts) differing(a, b *runner.NodeState) []int64 {
+	var out []int64
+	for item := range a.Balances {
+		if f.balance(a, item) != f.balance(b, item) {
+			out = append(out, item)
+		}
+	}
+	for item := range b.Balances {
+		if _, both := a.Balances[item]; !both && f.balance(a, item) != f.balance(b, item) {
+			out = append(out, item)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// missesWork reports whether a replica has applied entries above index that are
+// more than housekeeping. END and the like may be written between the moments
+// at which two replicas were asked.
+func missesWork(s *runner.NodeState, index uint64) bool {
+	for i := range s.Log {
+		if r := &s.Log[i]; r.Index > index && r.Index <= s.AppliedIndex && (r.Kind == "" || r.Kind == "transfer" || r.Kind == "tombstone") {
+			return true
+		}
+	}
+	// Entries that the log no longer shows are below a checkpoint.
+	return s.CheckpointIndex > index
+}
+
+// overdraft: no balance is negative, on any replica, live or not.
+func (f *facts) overdraft() []Check {
+	var out []Check
+	for c := range f.nodes {
+		for _, s := range f.nodes[c] {
+			var items []int64
+			for item, b := range s.Balances {
+				if b < 0 {
+					items = append(items, item)
+				}
+			}
+			slices.Sort(items)
+			for n, item := range items {
+				if n == maxListed {
+					break
+				}
+				out = append(out, invariant("overdraft", fmt.Sprintf("%d@%s", item, s.ID), Fail, ">=0", strconv.FormatInt(s.Balances[item], 10),
+					"item %d on %s: %d, want 0 or more: invariant no overdraft", item, s.ID, s.Balances[item]))
+			}
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, invariant("overdraft", "every item", Pass, ">=0", ">=0", ""))
+	}
+	return out
+}
+
+// cleanEnd: nothing is left of any transfer on live replicas of clusters with a
+// quorum, except what waits for a cluster without one.
+func (f *facts) cleanEnd() []Check {
+	var out []Check
+	for c := range f.nodes {
+		if !f.quorum[c] {
+			continue
+		}
+		for _, s := range f.asked(c) {
+			out = append(out, f.cleanNode(c, s)...)
+		}
+	}
+	return out
+}
+
+func (f *facts) cleanNode(c int, s *runner.NodeState) []Check {
+	if s.Locks == 0 && s.UndoRecords == 0 && s.Prepared == 0 && s.Decided == 0 {
+		return []Check{invariant("clean end", s.ID, Pass, "nothing left", "nothing left", "")}
+	}
+	waits := func(item int64) bool { i, ok := f.cluster(item); return ok && !f.quorum[i] }
+	// Prepared rows whose other side is in a cluster without a quorum have to wait.
+	mayPrepare, mayLock := 0, map[int64]bool{}
+	for _, r := range inDoubt(s).rows {
+		own, other := r.To, r.From
+		if r.Role == "coordinator" {
+			own, other = r.From, r.To
+		}
+		if waits(other) {
+			mayPrepare++
+			mayLock[own] = true
+		}
+	}
+	// Decisions whose participant cannot acknowledge have to wait too.
+	mayDecide := 0
+	for i := range s.Log {
+		if r := &s.Log[i]; r.Phase == "C" && r.Role == "coordinator" && waits(r.To) {
+			mayDecide++
+		}
+	}
+	anyLost := slices.Contains(f.quorum, false)
+	truncated := s.CheckpointIndex > 0 || s.LogErr != "" || len(s.Log) == 0
+	judge := func(what string, have, may int) Check {
+		switch {
+		case have <= may:
+			why := ""
+			if have > 0 {
+				why = "waits for a cluster without a quorum"
+			}
+			return invariant("clean end", what+"@"+s.ID, Pass, fmt.Sprintf("<=%d", may), strconv.Itoa(have), "%s", why)
+		case anyLost && truncated:
+			return invariant("clean end", what+"@"+s.ID, Unknown, fmt.Sprintf("<=%d", may), strconv.Itoa(have),
+				"%s on %s: %d left, and its log does not show whether they wait for a cluster without a quorum", what, s.ID, have)
+		}
+		return invariant("clean end", what+"@"+s.ID, Fail, strconv.Itoa(may), strconv.Itoa(have),
+			"%s on %s: %d left, want %d: invariant clean end, nothing is left of a transfer that has ended", what, s.ID, have, may)
+	}
+	var out []Check
+	for _, c := range []Check{
+		judge("undo records", s.UndoRecords, mayPrepare),
+		judge("prepared", s.Prepared, mayPrepare),
+		judge("decided", s.Decided, mayDecide),
+		judge("locks", s.Locks, len(mayLock)),
+	} {
+		if c.Actual != "0" {
+			if strings.HasPrefix(c.Target, "locks@") && c.Verdict == Fail {
+				c.Message += lockedItems(s)
+			}
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func lockedItems(s *runner.NodeState) string {
+	var items []string
+	for _, l := range s.LockTable {
+		items = append(items, strconv.FormatInt(l.Item, 10))
+	}
+	if len(items) == 0 {
+		return ""
+	}
+	sort.Strings(items)
+	return " (items " + strings.Join(items[:min(len(items), maxListed)], ", ") + ")"
+}

@@ -1,0 +1,410 @@
+// Package launch starts the nodes of a bank as processes of their own, kills and
+// restarts them, and sees to it that nothing is left behind: neither when the
+// driver ends in an orderly way nor when it is killed itself.
+//
+// A node is any program that takes an id, an address to listen on and a data
+// directory, and then serves the Control service there. The files: launch.go
+// the fleet, process.go one process, ports.go free ports, words.go the splitting
+// of --node-cmd.
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"paxbank/internal/topology"
+	pb "paxbank/proto/paxbank/v1"
+)
+
+// The bounds of starting and stopping.
+const (
+	// DefaultReadyTimeout: a node serves Control.Status so long after its start.
+	// Generous, since other people's nodes may be virtual machines' programs.
+	DefaultReadyTimeout = 20 * time.Second
+	// pollEvery: between two questions whether a starting node is ready.
+	pollEvery = 5 * time.Millisecond
+	// startTries: a node that ends right after its start (its port was taken) is
+	// started again on another port so often in all.
+	startTries = 5
+	// samePort: a restarted node insists so often on its old port.
+	samePortTries = 3
+	// stopGrace: between SIGTERM and SIGKILL.
+	stopGrace = 3 * time.Second
+	// tailLines of a node's log stand in the error when it does not start.
+	tailLines = 8
+)
+
+// Config says what to start.
+type Config struct {
+	// Topology whose nodes are started. Their addresses are ignored: every node
+	// gets a free port on 127.0.0.1.
+	Topology *topology.Topology
+	// Command is the program and its arguments, with {id}, {listen} and {data} in
+	// them (see Split). Empty: DefaultCommand.
+	Command []string
+	// LogDir gets ID.log with everything a node prints; DataDir gets a directory
+	// ID a node. Both are made. DataDir is removed by Stop.
+	LogDir, DataDir string
+	// ReadyTimeout bounds the start of every node; 0 means DefaultReadyTimeout.
+	ReadyTimeout time.Duration
+}
+
+// Fleet is the running nodes.
+type Fleet struct {
+	cfg     Config
+	spawner *spawner
+
+	mu       sync.Mutex
+	topology *topology.Topology // with addresses
+	nodes    map[string]*node
+	ports    map[string]*port // by node
+	stopped  bool
+}
+
+type node struct {
+	id, address string
+	process     *process
+}
+
+// DefaultCommand starts our own server, which lies beside the running program.
+func DefaultCommand() ([]string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("where is this program? %w", err)
+	}
+	server := filepath.Join(filepath.Dir(self), "server")
+	if _, err := os.Stat(server); err != nil {
+		return nil, fmt.Errorf("no program named server beside %s: build it (make build) or say --node-cmd", filepath.Base(self))
+	}
+	return []string{server, "--id", "{id}", "--listen", "{listen}", "--data", "{data}"}, nil
+}
+
+// Start starts all nodes at once and returns when every one of them serves. On
+// an error everything that was started has been stopped.
+func Start(ctx context.Context, cfg Config) (*Fleet, error) {
+	if len(cfg.Command) == 0 {
+		var err error
+		if cfg.Command, err = DefaultCommand(); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.ReadyTimeout == 0 {
+		cfg.ReadyTimeout = DefaultReadyTimeout
+	}
+	// Nodes may change their working directory.
+	for _, dir := range []*string{&cfg.LogDir, &cfg.DataDir} {
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			return nil, err
+		}
+		*dir = abs
+		if err := os.MkdirAll(abs, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	f := &Fleet{cfg: cfg, spawner: newSpawner(), nodes: map[string]*node{}, ports: map[string]*port{}}
+	ids := cfg.Topology.Nodes()
+	errs := make([]error, len(ids))
+	var wg sync.WaitGroup
+	for i, n := range ids {
+		wg.Go(func() { errs[i] = f.startNode(ctx, n.ID, startTries) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			f.Stop()
+			return nil, err // the first in topology order; the others rarely say more
+		}
+	}
+	f.mu.Lock()
+	f.relist()
+	f.mu.Unlock()
+	return f, nil
+}
+
+// Topology is the fleet's topology with the addresses the nodes listen on.
+func (f *Fleet) Topology() *topology.Topology {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.topology
+}
+
+// relist rebuilds the topology. REQUIRES: f.mu is held.
+func (f *Fleet) relist() {
+	t := *f.cfg.Topology
+	t.Clusters = nil
+	for _, c := range f.cfg.Topology.Clusters {
+		nodes := make([]topology.Node, len(c.Nodes))
+		for i, n := range c.Nodes {
+			nodes[i] = topology.Node{ID: n.ID, Address: f.nodes[n.ID].address}
+		}
+		t.Clusters = append(t.Clusters, topology.Cluster{ID: c.ID, Nodes: nodes})
+	}
+	f.topology = &t
+}
+
+// startNode starts a node on its port, or on another one when that is taken.
+func (f *Fleet) startNode(ctx context.Context, id string, tries int) error {
+	var last error
+	for try := range tries {
+		f.mu.Lock()
+		p := f.ports[id]
+		f.mu.Unlock()
+		if p == nil {
+			var err error
+			if p, err = freePort(); err != nil {
+				return fmt.Errorf("node %s: %w", id, err)
+			}
+			f.mu.Lock()
+			f.ports[id] = p
+			f.mu.Unlock()
+		}
+		retry, err := f.tryNode(ctx, id, p)
+		if err == nil {
+			return nil
+		}
+		last = err
+		if !retry || ctx.Err() != nil {
+			break
+		}
+		if try+1 < tries {
+			f.mu.Lock()
+			f.ports[id] = nil
+			f.mu.Unlock()
+			p.release()
+		}
+	}
+	return last
+}
+
+// tryNode starts a node once. retry: it ended by itself, so another port may
+// help.
+func (f *Fleet) tryNode(ctx context.Context, id string, p *port) (retry bool, err error) {
+	address := p.address()
+	data := filepath.Join(f.cfg.DataDir, id)
+	if err := os.MkdirAll(data, 0o755); err != nil {
+		return false, err
+	}
+	fill := strings.NewReplacer("{id}", id, "{listen}", address, "{data}", data)
+	args := make([]string, len(f.cfg.Command))
+	for i, a := range f.cfg.Command {
+		args[i] = fill.Replace(a)
+	}
+	log := filepath.Join(f.cfg.LogDir, id+".log")
+	proc, err := f.spawner.start(args, log)
+	if err != nil {
+		return false, fmt.Errorf("node %s cannot be started: %w", id, err)
+	}
+	f.mu.Lock()
+	if f.stopped {
+		f.mu.Unlock()
+		proc.kill()
+		return false, fmt.Errorf("node %s: the nodes are being stopped", id)
+	}
+	f.nodes[id] = &node{id: id, address: address, process: proc}
+	f.mu.Unlock()
+
+	switch err := awaitReady(ctx, address, proc, f.cfg.ReadyTimeout); {
+	case err == nil:
+		return false, nil
+	case errors.Is(err, errEnded):
+		return true, fmt.Errorf("node %s ended right after its start (%s)%s", id, proc.how(), tail(log))
+	default:
+		proc.kill()
+		return false, fmt.Errorf("node %s on %s is not ready: %w%s", id, address, err, tail(log))
+	}
+}
+
+var errEnded = errors.New("the process ended")
+
+// awaitReady polls Control.Status until it answers.
+func awaitReady(ctx context.Context, address string, p *process, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), quickConnect())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	// A process that ends is not asked any longer: somebody who holds its port
+	// and says nothing would keep the question open.
+	callCtx, stopAsking := context.WithCancel(ctx)
+	defer stopAsking()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		select {
+		case <-p.ended:
+			stopAsking()
+		case <-ctx.Done():
+		}
+	})
+	control := pb.NewControlClient(conn)
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	var last error
+	for {
+		if _, last = control.Status(callCtx, &pb.StatusRequest{}); last == nil {
+			select {
+			case <-p.ended: // somebody else answers on that port
+				return errEnded
+			default:
+				return nil
+			}
+		}
+		select {
+		case <-p.ended:
+			return errEnded
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return fmt.Errorf("Control.Status did not answer within %s (%v)", timeout, last)
+			}
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// Kill kills a node at once (SIGKILL) and returns when it is gone. Its data
+// directory stays.
+func (f *Fleet) Kill(id string) error {
+	n, err := f.node(id)
+	if err != nil {
+		return err
+	}
+	n.process.kill()
+	return nil
+}
+
+// Restart starts a killed node again from its data directory and returns the
+// address it listens on: the old one unless that port was taken meanwhile.
+func (f *Fleet) Restart(ctx context.Context, id string) (address string, err error) {
+	n, err := f.node(id)
+	if err != nil {
+		return "", err
+	}
+	select {
+	case <-n.process.ended:
+	default:
+		return "", fmt.Errorf("node %s still runs", id)
+	}
+	f.mu.Lock()
+	p := f.ports[id]
+	f.mu.Unlock()
+	for range samePortTries {
+		var retry bool
+		retry, err = f.tryNode(ctx, id, p)
+		if err == nil || !retry || ctx.Err() != nil {
+			break
+		}
+		if p.free() {
+			break // the port is not the reason
+		}
+	}
+	if err != nil && ctx.Err() == nil && !p.free() {
+		f.mu.Lock()
+		f.ports[id] = nil
+		f.mu.Unlock()
+		p.release()
+		err = f.startNode(ctx, id, startTries)
+	}
+	if err != nil {
+		return "", err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.relist()
+	return f.nodes[id].address, nil
+}
+
+// Ended names the nodes whose process has ended, each with how.
+func (f *Fleet) Ended() map[string]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ended := map[string]string{}
+	for id, n := range f.nodes {
+		select {
+		case <-n.process.ended:
+			ended[id] = n.process.how()
+		default:
+		}
+	}
+	return ended
+}
+
+func (f *Fleet) node(id string) (*node, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.nodes[id]
+	if n == nil {
+		return nil, fmt.Errorf("no node %s was started here", id)
+	}
+	return n, nil
+}
+
+// Stop ends all nodes (SIGTERM, and SIGKILL to those that do not listen),
+// removes their data and returns when they are gone. It may be called twice.
+func (f *Fleet) Stop() { f.stop(stopGrace) }
+
+// StopNow is Stop without the grace.
+func (f *Fleet) StopNow() { f.stop(0) }
+
+func (f *Fleet) stop(grace time.Duration) {
+	f.mu.Lock()
+	f.stopped = true
+	nodes := make([]*node, 0, len(f.nodes))
+	for _, n := range f.nodes {
+		nodes = append(nodes, n)
+	}
+	f.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, n := range nodes {
+		wg.Go(func() { n.process.stop(grace) })
+	}
+	wg.Wait()
+	f.spawner.close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, p := range f.ports {
+		if p != nil {
+			p.release()
+		}
+		delete(f.ports, id)
+	}
+	if f.cfg.DataDir != "" {
+		os.RemoveAll(f.cfg.DataDir) // what cannot be removed is in the run's own directory
+	}
+}
+
+// tail is the end of a node's log, for an error message.
+func tail(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil || len(strings.TrimSpace(string(data))) == 0 {
+		return "; it printed nothing"
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	lines = lines[max(len(lines)-tailLines, 0):]
+	return "; the end of its log:\n    " + strings.Join(lines, "\n    ")
+}
+
+// LookUp checks that the program of a command exists, before anything starts.
+func LookUp(command []string) error {
+	if len(command) == 0 {
+		return errors.New("the node command is empty")
+	}
+	if _, err := exec.LookPath(command[0]); err != nil {
+		return fmt.Errorf("node command: %w", err)
+	}
+	return nil
+}

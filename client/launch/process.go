@@ -1,0 +1,151 @@
+package launch
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+)
+
+// nodeEnvironment is set for nodes unless the user set it. Nine nodes and the
+// driver share a small machine: fewer collections, but a bounded heap.
+var nodeEnvironment = [][2]string{
+	{"GOGC", "400"},
+	{"GOMEMLIMIT", "512MiB"},
+}
+
+// process is one running node.
+type process struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+	err   error // how it ended; valid once ended is closed
+}
+
+// spawner starts processes from one OS thread that lives as long as they do:
+// the kernel sends a child its parent-death signal when the *thread* that
+// started it ends (prctl(2), PR_SET_PDEATHSIG), and Go ends threads at will.
+type spawner struct {
+	work chan func()
+	done chan struct{}
+	once sync.Once
+}
+
+func newSpawner() *spawner {
+	s := &spawner{work: make(chan func()), done: make(chan struct{})}
+	go func() {
+		runtime.LockOSThread()
+		// Unlocked at the end, when no child is left, so that the thread returns to
+		// Go instead of being destroyed.
+		defer runtime.UnlockOSThread()
+		for {
+			select {
+			case f := <-s.work:
+				f()
+			case <-s.done:
+				return
+			}
+		}
+	}()
+	return s
+}
+
+func (s *spawner) close() { s.once.Do(func() { close(s.done) }) }
+
+// start starts a program in a process group of its own, appending what it prints
+// to the file log.
+func (s *spawner) start(args []string, log string) (*process, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close() // the child has its own copy
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Env = environment(os.Environ())
+	// A group of its own: Ctrl-C in the terminal reaches only the driver, which
+	// then stops the nodes in order, and a node's own children die with it.
+	cmd.SysProcAttr = processAttributes()
+	started := make(chan error, 1)
+	select {
+	case s.work <- func() { started <- cmd.Start() }:
+	case <-s.done:
+		return nil, fmt.Errorf("the nodes are being stopped")
+	}
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, ended: make(chan struct{})}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+func environment(env []string) []string {
+	for _, kv := range nodeEnvironment {
+		set := false
+		for _, e := range env {
+			set = set || strings.HasPrefix(e, kv[0]+"=")
+		}
+		if !set {
+			env = append(env, kv[0]+"="+kv[1])
+		}
+	}
+	return env
+}
+
+// how the process ended, in words. REQUIRES: ended is closed.
+func (p *process) how() string {
+	if p.err == nil {
+		return "exit status 0"
+	}
+	return p.err.Error()
+}
+
+// signal goes to the whole group.
+func (p *process) signal(sig syscall.Signal) {
+	// An error means that nobody is left to hear it.
+	_ = syscall.Kill(-p.cmd.Process.Pid, sig)
+}
+
+// kill kills the group and waits until the process is gone.
+func (p *process) kill() {
+	p.signal(syscall.SIGKILL)
+	<-p.ended
+}
+
+// stop asks the process to end, and kills its group after grace.
+func (p *process) stop(grace time.Duration) {
+	select {
+	case <-p.ended:
+	default:
+		if grace > 0 {
+			p.signal(syscall.SIGTERM)
+			timer := time.NewTimer(grace)
+			defer timer.Stop()
+			select {
+			case <-p.ended:
+			case <-timer.C:
+			}
+		}
+	}
+	// Also when it ended by itself: it may have left children.
+	p.signal(syscall.SIGKILL)
+	<-p.ended
+}
+
+// quickConnect looks for a starting node every few milliseconds.
+func quickConnect() grpc.DialOption {
+	return grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: pollEvery, Multiplier: 1.3, Jitter: 0.2, MaxDelay: 50 * time.Millisecond},
+		MinConnectTimeout: 2 * time.Second,
+	})
+}

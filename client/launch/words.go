@@ -1,0 +1,78 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Split cuts a command line into words as a shell does: at blanks, with single
+// quotes, double quotes and backslashes. Nothing is expanded: use
+// sh -c '…' for that.
+func Split(line string) ([]string, error) {
+	var words []string
+	var word strings.Builder
+	inWord := false
+	quote := rune(0)
+	escaped := false
+	for _, r := range line {
+		switch {
+		case escaped:
+			if quote == '"' && r != '"' && r != '\\' && r != '$' && r != '`' {
+				word.WriteByte('\\')
+			}
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote != '\'':
+			escaped, inWord = true, true
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			} else {
+				word.WriteRune(r)
+			}
+		case r == '\'' || r == '"':
+			quote, inWord = r, true
+		case r == ' ' || r == '\t' || r == '\n' || r == '\r':
+			if inWord {
+				words = append(words, word.String())
+				word.Reset()
+				inWord = false
+			}
+		default:
+			word.WriteRune(r)
+			inWord = true
+		}
+	}
+	switch {
+	case quote != 0:
+		return nil, fmt.Errorf("a %c quote is not closed", quote)
+	case escaped:
+		return nil, errors.New("it ends in a backslash")
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	if len(words) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	return words, nil
+}
+
+// ParseCommand splits a --node-cmd and checks that it has the places that make
+// it one.
+func ParseCommand(line string) ([]string, error) {
+	words, err := Split(line)
+	if err != nil {
+		return nil, fmt.Errorf("--node-cmd: %w", err)
+	}
+	for _, place := range []string{"{id}", "{listen}", "{data}"} {
+		if !strings.Contains(line, place) {
+			return nil, fmt.Errorf("--node-cmd: %s is missing; a node must be told its id, its address and its data directory: 'CMD --id {id} --listen {listen} --data {data}'", place)
+		}
+	}
+	if err := LookUp(words); err != nil {
+		return nil, fmt.Errorf("--node-cmd: %w", err)
+	}
+	return words, nil
+}

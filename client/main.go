@@ -1,0 +1,132 @@
+// Command client is the driver and grader of paxbank: it reads test sets, starts
+// nodes, drives the test sets through them, prints what happened and judges it.
+// Data goes to stdout, everything else to stderr.
+//
+// The files: main.go the command line and exit codes, plan.go what is read and
+// checked before anything starts, run.go one run, rundir.go its directory,
+// step.go the questions of --step.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"paxbank/client/check"
+)
+
+// commandLine is what kong fills in.
+type commandLine struct {
+	Run   runCommand   `cmd:"" help:"Run test sets: start nodes, drive the sets through them, print and judge what happened."`
+	Check checkCommand `cmd:"" help:"Only read a test set and what belongs to it, and say what is wrong with it."`
+}
+
+// shapeFlags choose the bank that a test set runs on.
+type shapeFlags struct {
+	Topology        []string `placeholder:"[SET=]FILE" sep:"none" help:"Topology file (YAML); with SET= only for that set. May be repeated. Default: NAME.yaml or NAME.topology.yaml beside NAME.csv, else 3 clusters of 3 nodes, items 1 to 9000, balance 10."`
+	Clusters        int      `placeholder:"N" help:"Number of clusters (default 3)."`
+	NodesPerCluster int      `placeholder:"N" help:"Nodes in a cluster (default 3)."`
+	Items           int64    `placeholder:"N" help:"Number of items (default 9000)."`
+	InitialBalance  *int64   `placeholder:"N" help:"What every item holds at the start (default 10)."`
+	Sets            string   `placeholder:"1,4-6" help:"Only these sets."`
+}
+
+// exitError is an error with the exit code it calls for.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) error {
+	return &exitError{check.ExitUsage, fmt.Errorf(format, args...)}
+}
+
+func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// execute runs the command line and returns the exit code.
+func execute(args []string, stdin *os.File, stdout, stderr *os.File) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(stderr, "client: internal error: %v\n%s", p, debug.Stack())
+			code = check.ExitInternal
+		}
+	}()
+	var cl commandLine
+	helped := false
+	parser, err := kong.New(&cl,
+		kong.Name("client"),
+		kong.Description("Drives and grades a sharded, replicated bank."),
+		kong.UsageOnError(),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { helped = true }),
+	)
+	if err != nil {
+		fmt.Fprintf(stderr, "client: %v\n", err)
+		return check.ExitInternal
+	}
+	ctx, err := parser.Parse(args)
+	if helped {
+		return check.ExitPass
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "client: %v (client --help lists the commands and flags)\n", err)
+		return check.ExitUsage
+	}
+	d := &driver{stdin: stdin, stdout: stdout, stderr: stderr, args: args}
+	if strings.HasPrefix(ctx.Command(), "check") {
+		code, err = cl.Check.run(d)
+	} else {
+		code, err = cl.Run.run(d)
+	}
+	if err != nil {
+		say(stderr, err)
+		var e *exitError
+		if errors.As(err, &e) {
+			return graver(code, e.code)
+		}
+		return check.ExitInternal
+	}
+	return code
+}
+
+// say prints an error, each of its lines behind the program's name, except for
+// lines that begin with a place in a file and the indented ones of a log.
+func say(w io.Writer, err error) {
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case strings.HasPrefix(line, " ") || placed(line):
+			fmt.Fprintln(w, line)
+		default:
+			fmt.Fprintf(w, "client: %s\n", line)
+		}
+	}
+}
+
+// placed reports whether a line begins with file:line:.
+func placed(line string) bool {
+	parts := strings.SplitN(line, ":", 3)
+	return len(parts) == 3 && parts[1] != "" && strings.Trim(parts[1], "0123456789") == ""
+}
+
+// gravity of exit codes, gravest first. An interrupted run is not finished, so
+// that says more than a verdict over a part of it.
+var gravity = []int{check.ExitInternal, check.ExitInterrupted, check.ExitNodes, check.ExitUsage, check.ExitFail, check.ExitUnknown, check.ExitPass}
+
+// graver returns the graver of two exit codes.
+func graver(a, b int) int {
+	for _, g := range gravity {
+		if a == g || b == g {
+			return g
+		}
+	}
+	return max(a, b)
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"paxbank/client/check"
+	"paxbank/client/runner"
+	"paxbank/client/testset"
+	"paxbank/internal/fakebank"
+	"paxbank/internal/topology"
+)
+
+// The scripts in testdata/script document the command line. Besides client they
+// have two programs: `exits CODE PROGRAM…` runs a program and checks its exit
+// code, `fakebank FILE PROGRAM…` runs a program while a fake bank serves, whose
+// topology it writes to FILE.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"client":   main,
+		"exits":    exits,
+		"fakebank": withFakeBank,
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: filepath.Join("testdata", "script")})
+}
+
+func exits() {
+	want, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	if got := runProgram(os.Args[2:]); got != want {
+		fmt.Fprintf(os.Stderr, "exit code %d, want %d\n", got, want)
+		os.Exit(1)
+	}
+}
+
+func runProgram(args []string) int {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		panic(err)
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+func withFakeBank() {
+	bank, err := fakebank.Start(topology.Default())
+	if err != nil {
+		panic(err)
+	}
+	defer bank.Stop()
+	t := bank.Topology()
+	var b strings.Builder
+	b.WriteString("clusters:\n")
+	for i, c := range t.Clusters {
+		fmt.Fprintf(&b, "  - id: %s\n    first_item: %d\n    last_item: %d\n    nodes:\n", c.ID, t.Items.Ranges[i].First, t.Items.Ranges[i].Last)
+		for _, n := range c.Nodes {
+			fmt.Fprintf(&b, "      - {id: %s, address: %q}\n", n.ID, n.Address)
+		}
+	}
+	if err := os.WriteFile(os.Args[1], []byte(b.String()), 0o644); err != nil {
+		panic(err)
+	}
+	os.Exit(runProgram(os.Args[2:]))
+}
+
+func TestParseSets(t *testing.T) {
+	wanted, err := parseSets("1, 4-6,9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for n := range 12 {
+		if wanted(n) {
+			got += fmt.Sprint(n, " ")
+		}
+	}
+	if got != "1 4 5 6 9 " {
+		t.Errorf("sets %s", got)
+	}
+	for _, bad := range []string{"a", "3-1", "1,,2", "-", "1-"} {
+		if _, err := parseSets(bad); err == nil {
+			t.Errorf("--sets %s was accepted", bad)
+		}
+	}
+}
+
+func TestRunDirectories(t *testing.T) {
+	results := t.TempDir()
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	seen := map[string]bool{}
+	for range 3 {
+		dir, err := makeRunDir(results, "some/where/course.csv", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[dir] || filepath.Dir(dir) != filepath.Join(results, "course") {
+			t.Errorf("directory %s", dir)
+		}
+		seen[dir] = true
+		latest, err := os.Readlink(filepath.Join(results, "course", "latest"))
+		if err != nil || latest != filepath.Base(dir) {
+			t.Errorf("latest is %q (%v), want %q", latest, err, filepath.Base(dir))
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(results, "course"))
+	if err != nil || len(entries) != 4 {
+		t.Errorf("%d entries (%v), want three runs and latest", len(entries), err)
+	}
+}
+
+func TestNoAbsolutePathInResults(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(unplaced([]string{"run", filepath.Join(here, "a.csv"), "--results=/somewhere/else", "/other/b.csv", "--step"}), " ")
+	if got != "run a.csv --results=else b.csv --step" {
+		t.Errorf("arguments %q", got)
+	}
+}
+
+func TestGraver(t *testing.T) {
+	for _, c := range [][3]int{{0, 2, 2}, {1, 2, 1}, {1, 69, 69}, {69, 70, 70}, {130, 1, 130}, {0, 0, 0}} {
+		if got := graver(c[0], c[1]); got != c[2] {
+			t.Errorf("graver(%d, %d) = %d, want %d", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+func TestParseStep(t *testing.T) {
+	for line, want := range map[string]string{
+		"balance 1001":             "balance|1001",
+		"PrintBalance(4005)":       "balance|4005",
+		"PrintBalance( 4005 );":    "balance|4005",
+		"PrintDB":                  "db|",
+		"PrintDB()":                "db|",
+		"PrintLog(n1)":             "log|n1",
+		"printstatus 3":            "status|3",
+		"timeline (1, 2, 3)":       "timeline|(1, 2, 3)",
+		"PrintTimeline((1, 2, 3))": "timeline|(1, 2, 3)",
+		"PrintTimeline(1, 2, 3)":   "timeline|(1, 2, 3)",
+		"Performance":              "performance|",
+	} {
+		name, arg, ok := parseStep(line)
+		if got := name + "|" + arg; !ok || got != want {
+			t.Errorf("parseStep(%q) = %s, want %s", line, got, want)
+		}
+	}
+	if _, _, ok := parseStep("123"); ok {
+		t.Error("a number passed for a command")
+	}
+}
+
+func TestFindCall(t *testing.T) {
+	call := func(line int, text, kind string) runner.Call {
+		return runner.Call{Command: testset.Command{Line: line, Text: text}, Kind: kind}
+	}
+	set := &runner.SetResult{Calls: []runner.Call{
+		call(5, "(1, 2, 3)", "intra"), call(6, "(7)", "read"), call(9, "(1, 3001, 3)", "cross"),
+	}}
+	for arg, line := range map[string]int{"5": 5, "3": 9, "1": 5, "9": 9, "(1,3001,3)": 9, "6": 0, "2": 0, "7": 0, "": 0, "(9, 9, 9)": 0} {
+		c, err := findCall(set, arg)
+		switch {
+		case line == 0 && err == nil:
+			t.Errorf("timeline %q found line %d", arg, c.Command.Line)
+		case line != 0 && (err != nil || c.Command.Line != line):
+			t.Errorf("timeline %q: %v, %v; want line %d", arg, c, err, line)
+		}
+	}
+}
+
+// TestInterrupt: the first signal ends the context, and stop gives signals back.
+func TestInterrupt(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	// So that a signal that comes after stop does not end the test.
+	guard := make(chan os.Signal, 1)
+	signal.Notify(guard, syscall.SIGTERM)
+	defer signal.Stop(guard)
+	d := &driver{stdout: null, stderr: null}
+	ctx, stop := d.interruptible()
+	defer stop()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(5 * time.Second):
+		t.Fatal("the context did not end within 5 s of the signal")
+	}
+	if code := check.ExitCode(&runner.RunResult{Interrupted: true}, check.RunVerdict{}); code != 130 {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// makeRunDir makes RESULTS/NAME/TIME, which no other run has, and lets the link
+// RESULTS/NAME/latest point to it.
+func makeRunDir(results, testset string, now time.Time) (string, error) {
+	name := strings.TrimSuffix(filepath.Base(testset), filepath.Ext(testset))
+	parent := filepath.Join(results, name)
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", fmt.Errorf("results directory: %w", err)
+	}
+	stamp := now.UTC().Format("20060102T150405Z")
+	for try := 1; ; try++ {
+		base := stamp
+		if try > 1 {
+			base = fmt.Sprintf("%s-%d", stamp, try)
+		}
+		dir := filepath.Join(parent, base)
+		err := os.Mkdir(dir, 0o755)
+		if errors.Is(err, fs.ErrExist) && try < 1000 {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("results directory: %w", err)
+		}
+		// A link is replaced by renaming another one over it, so that at every
+		// moment latest is there. That a file system has no links is no reason not
+		// to run.
+		temporary := filepath.Join(parent, ".latest-"+base)
+		if os.Symlink(base, temporary) == nil && os.Rename(temporary, filepath.Join(parent, "latest")) != nil {
+			os.Remove(temporary)
+		}
+		return dir, nil
+	}
+}
+
+// unplaced is a copy of the arguments without absolute paths: results hold none,
+// so that they can be handed on and compared.
+func unplaced(args []string) []string {
+	clean := make([]string, len(args))
+	for i, a := range args {
+		flag, value, found := strings.Cut(a, "=")
+		if found && filepath.IsAbs(value) {
+			clean[i] = flag + "=" + relative(value)
+		} else {
+			clean[i] = relative(a)
+		}
+	}
+	return clean
+}
+
+// relative is path as seen from the working directory, or its last element when
+// it lies elsewhere.
+func relative(path string) string {
+	if !filepath.IsAbs(path) {
+		return path
+	}
+	if here, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(here, path); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
+			return rel
+		}
+	}
+	return filepath.Base(path)
+}

@@ -1,0 +1,210 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "paxbank/proto/paxbank/v1"
+)
+
+// waitForReady makes a call wait for a connection that is being made instead of
+// failing with the last error.
+var waitForReady = grpc.WaitForReady(true)
+
+// stillPolls: a node that does not offer Status.quiet counts as quiet when its
+// indices stood still for so many polls.
+const stillPolls = 20
+
+// each calls do for every id at once and returns the first error in order.
+func (r *Runner) each(ctx context.Context, ids []string, timeout time.Duration, do func(ctx context.Context, i int, id string) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	errs := make([]error, len(ids))
+	var wg sync.WaitGroup
+	for i, id := range ids {
+		wg.Go(func() { errs[i] = do(ctx, i, id) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return plain(err)
+		}
+	}
+	return nil
+}
+
+// plain words a gRPC error for people.
+func plain(err error) error {
+	var st interface{ GRPCStatus() *status.Status }
+	if !errors.As(err, &st) {
+		return err
+	}
+	s := st.GRPCStatus()
+	text := s.Message()
+	switch s.Code() {
+	case codes.DeadlineExceeded:
+		text = "no answer in time"
+	case codes.Unimplemented:
+		text = "not offered by this node"
+	}
+	where, _, found := strings.Cut(err.Error(), "rpc error:")
+	if !found {
+		return errors.New(text)
+	}
+	return errors.New(where + text)
+}
+
+// statuses asks nodes for their status, all at once; nil where none came.
+func (r *Runner) statuses(ctx context.Context, ids []string) []*pb.StatusReply {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	replies := make([]*pb.StatusReply, len(ids))
+	var wg sync.WaitGroup
+	for i, id := range ids {
+		wg.Go(func() {
+			if st, err := r.opt.Nodes.Control(id).Status(ctx, &pb.StatusRequest{}); err == nil {
+				replies[i] = st
+			}
+		})
+	}
+	wg.Wait()
+	return replies
+}
+
+// await polls until done says so, and returns "" or, after bound, what it waited
+// for in vain. An interrupt ends it without complaint.
+func (r *Runner) await(ctx context.Context, bound time.Duration, done func(context.Context) (ok bool, waiting string)) string {
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		ok, waiting := done(ctx)
+		if ok {
+			return ""
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return ""
+			}
+			return fmt.Sprintf("waited %s in vain for %s", bound, waiting)
+		}
+	}
+}
+
+// settle waits until every live node of every cluster with a quorum has applied
+// everything and is quiet, and until nothing is locked, prepared or decided any
+// more. While some cluster has no quorum the latter may have to wait for it, and
+// is given up when nothing moved for linger.
+func (s *setRun) settle(ctx context.Context, linger time.Duration) {
+	if ctx.Err() != nil {
+		return
+	}
+	still := map[string]int{}
+	last := map[string]string{}
+	var mark string
+	var since time.Time
+	waited := s.await(ctx, quietBound, func(ctx context.Context) (bool, string) {
+		clean, waiting := true, ""
+		var progress strings.Builder
+		for c, cl := range s.topology.Clusters {
+			if !s.quorum(c) {
+				continue
+			}
+			ids := s.liveIn(c)
+			replies := s.statuses(ctx, ids)
+			ready := false
+			for i, st := range replies {
+				if st == nil {
+					return false, fmt.Sprintf("the status of node %s", ids[i])
+				}
+				ready = ready || st.GetReady()
+				s.quietOffered = s.quietOffered || st.GetQuiet()
+				at := fmt.Sprintf("%d/%d/%d", st.GetLastIndex(), st.GetCommitIndex(), st.GetAppliedIndex())
+				if at == last[ids[i]] {
+					still[ids[i]]++
+				} else {
+					still[ids[i]], last[ids[i]] = 0, at
+				}
+				fmt.Fprint(&progress, at, " ", st.GetLocks(), " ", st.GetUndoRecords(), " ", st.GetPrepared(), " ", st.GetDecided(), ";")
+				if st.GetLocks()+st.GetUndoRecords()+st.GetPrepared()+st.GetDecided() > 0 {
+					clean = false
+					if waiting == "" {
+						waiting = fmt.Sprintf("node %s to finish two-phase commit (%d locks, %d undo records, %d prepared, %d decided)",
+							ids[i], st.GetLocks(), st.GetUndoRecords(), st.GetPrepared(), st.GetDecided())
+					}
+				}
+			}
+			if !ready {
+				return false, "a ready leader of " + cl.ID
+			}
+			for i, st := range replies {
+				if st.GetAppliedIndex() != replies[0].GetAppliedIndex() || st.GetAppliedIndex() != st.GetCommitIndex() {
+					return false, fmt.Sprintf("node %s to apply what %s has (applied %d, committed %d; %s applied %d)", ids[i], cl.ID,
+						st.GetAppliedIndex(), st.GetCommitIndex(), ids[0], replies[0].GetAppliedIndex())
+				}
+				if !st.GetQuiet() && (s.quietOffered || still[ids[i]] < stillPolls) {
+					return false, fmt.Sprintf("node %s to be quiet (last %d, committed %d, applied %d, %d requests)", ids[i],
+						st.GetLastIndex(), st.GetCommitIndex(), st.GetAppliedIndex(), st.GetRequests())
+				}
+			}
+		}
+		if clean {
+			return true, ""
+		}
+		if now := progress.String(); now != mark || since.IsZero() {
+			mark, since = now, time.Now()
+		}
+		if !s.allQuorum() && time.Since(since) >= linger {
+			return true, ""
+		}
+		return false, waiting
+	})
+	if waited != "" {
+		s.problem("%s", waited)
+	}
+}
+
+// awaitRecovered waits until a node that came back has what its cluster has.
+func (s *setRun) awaitRecovered(ctx context.Context, id string) {
+	c := s.cluster[id]
+	if !s.quorum(c) {
+		return
+	}
+	began := time.Now()
+	waited := s.await(ctx, recoverBound, func(ctx context.Context) (bool, string) {
+		ids := s.liveIn(c)
+		var leader, node *pb.StatusReply
+		for i, st := range s.statuses(ctx, ids) {
+			if st.GetReady() {
+				leader = st
+			}
+			if ids[i] == id {
+				node = st
+			}
+		}
+		switch {
+		case leader == nil:
+			return false, "a ready leader of " + s.topology.Clusters[c].ID
+		case node == nil:
+			return false, "the status of node " + id
+		}
+		return node.GetAppliedIndex() >= leader.GetCommitIndex() && node.GetLeader() == leader.GetNodeId(),
+			fmt.Sprintf("node %s to catch up with %s (applied %d of %d)", id, leader.GetNodeId(), node.GetAppliedIndex(), leader.GetCommitIndex())
+	})
+	if waited != "" {
+		s.problem("%s", waited)
+	} else {
+		s.observe(0, "node %s has caught up after %s", id, time.Since(began).Round(time.Millisecond))
+	}
+}

@@ -1,0 +1,19 @@
+// Package session is a client of the bank: it knows the topology, finds each
+// cluster's leader, sends a request again with the same (client, timestamp)
+// until its deadline, and tells what became of it without ever guessing.
+//
+// Three things are kept apart here, because the verdict of a run depends on it:
+//
+//   - an answer that settles the request (committed, insufficient_funds, invalid);
+//   - a send that certainly had no effect: the bank said so (aborted,
+//     unavailable, not the leader), or it never left this process, or the node
+//     refused it before looking at it;
+//   - a send that may have had one: no answer, a broken connection, "unknown".
+//
+// Aborted and unavailable are reported only when every send was of the second
+// sort. Otherwise the outcome is Unknown, and Resolve settles it later.
+//
+// The files: session.go the requests and their identities, pursue.go the search
+// for a node that answers, link.go one node's connection, stream.go the stream
+// that carries many transfers a message, nodes.go all connections.
+package session

@@ -1,0 +1,420 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"paxbank/server/ids"
+	"paxbank/server/paxos"
+	"paxbank/server/replica"
+)
+
+// The limits of the owner's queue and patience.
+const (
+	// maxQueuedEvents bounds messages from other nodes that wait for the owner.
+	// More are dropped, as a network would.
+	maxQueuedEvents = 1 << 16
+	// maxQueuedCalls bounds clients' requests that wait for the owner. More are
+	// answered `unavailable` at once: nothing was proposed.
+	maxQueuedCalls = 1 << 17
+	// lateAfter: a timer that fires so much too late shows that the process got
+	// no CPU. What others sent meanwhile is still in the sockets, so their readers
+	// get grace to hand it over before the timer counts: otherwise a busy machine
+	// starts elections.
+	lateAfter = 20 * time.Millisecond
+	grace     = 4 * time.Millisecond
+	// callTimeout bounds how long a control or inspect call waits for the owner.
+	callTimeout = 10 * time.Second
+)
+
+// core is what the shell needs of *replica.Replica.
+type core interface {
+	Step(now ids.Time, events []replica.Event)
+	Effects() *replica.Effects
+	Status() replica.Status
+	Balance(item int64) (int64, bool)
+	Balances(all bool) []replica.ItemBalance
+	Log(from uint64, housekeeping bool) (rows []replica.LogRow, checkpoint uint64)
+	Views() []replica.ViewRow
+	Locks() []replica.LockRow
+	Timelines(req ids.Request) []replica.Timeline
+	Counters() *replica.Counters
+}
+
+// network is what the engine needs of the transport.
+type network interface {
+	Send(sends []replica.Send)
+	SetLive(live bool)
+}
+
+// disk is what the writer needs of the store.
+type disk interface {
+	Write(records []paxos.Record) error
+}
+
+// submission is a batch of one client's calls.
+type submission struct {
+	sink   sink
+	events []replica.Event
+}
+
+// waiting is a call without an answer yet.
+type waiting struct {
+	sink    sink
+	request ids.Request
+}
+
+// engine owns a replica for one incarnation of a node.
+type engine struct {
+	name  string // of the node, for messages
+	core  core
+	net   network
+	disk  *writer
+	now   func() ids.Time
+	fatal func(error)
+
+	wake chan struct{} // holds a token when the queue has something
+	stop chan struct{}
+	done chan struct{} // the owner is gone
+
+	mu     sync.Mutex
+	queue  inbox
+	closed bool
+
+	// What follows belongs to the owner.
+	spare   inbox // the queue's other buffer
+	live    bool
+	durable uint64
+	delayed []replica.Send
+	ready   []replica.Send
+	calls   map[uint64]waiting
+	next    uint64 // number of the next call
+	touched []sink
+	wakeAt  ids.Time
+}
+
+// inbox is what waits for the owner.
+type inbox struct {
+	events  []replica.Event
+	subs    []submission
+	calls   int // in subs
+	durable uint64
+	funcs   []func()
+}
+
+func (b *inbox) reset() {
+	clear(b.events)
+	clear(b.subs)
+	clear(b.funcs)
+	*b = inbox{events: b.events[:0], subs: b.subs[:0], funcs: b.funcs[:0]}
+}
+
+func newEngine(name string, c core, net network, d disk, now func() ids.Time, fatal func(error)) *engine {
+	e := &engine{
+		name: name, core: c, net: net, now: now, fatal: fatal,
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		calls: map[uint64]waiting{},
+	}
+	e.disk = newWriter(d, e.written, fatal)
+	go e.run()
+	return e
+}
+
+// close stops the owner and the writer, fails the calls that wait, and returns
+// when a write under way has ended.
+func (e *engine) close() {
+	e.mu.Lock()
+	if !e.closed {
+		e.closed = true
+		close(e.stop)
+	}
+	e.mu.Unlock()
+	<-e.done
+	e.disk.close()
+}
+
+func (e *engine) signal() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// deliver takes events from other nodes.
+func (e *engine) deliver(events []replica.Event) {
+	e.mu.Lock()
+	if e.closed || len(e.queue.events)+len(events) > maxQueuedEvents {
+		e.mu.Unlock()
+		return
+	}
+	e.queue.events = append(e.queue.events, events...)
+	e.mu.Unlock()
+	e.signal()
+}
+
+// written is told that everything up to a write is on disk.
+func (e *engine) written(write uint64) {
+	e.mu.Lock()
+	e.queue.durable = write
+	e.mu.Unlock()
+	e.signal()
+}
+
+// submit queues a client's calls. Their Call numbers are given by the owner.
+// False: the queue is full, and nothing was queued.
+func (e *engine) submit(s submission) (ok bool) {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		s.sink.fail(e.disconnected())
+		return true
+	}
+	if e.queue.calls+len(s.events) > maxQueuedCalls {
+		e.mu.Unlock()
+		return false
+	}
+	e.queue.subs = append(e.queue.subs, s)
+	e.queue.calls += len(s.events)
+	e.mu.Unlock()
+	e.signal()
+	return true
+}
+
+// do runs f on the owner, between two steps, and waits for it.
+func (e *engine) do(ctx context.Context, what string, f func()) error {
+	ran := make(chan struct{})
+	e.mu.Lock()
+	if !e.closed {
+		e.queue.funcs = append(e.queue.funcs, func() { f(); close(ran) })
+	}
+	e.mu.Unlock()
+	e.signal()
+	timer := time.NewTimer(callTimeout)
+	defer timer.Stop()
+	select {
+	case <-ran:
+		return nil
+	case <-e.done:
+		select {
+		case <-ran:
+			return nil
+		default:
+			return e.stopped(what)
+		}
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return fmt.Errorf("%s is too busy: no time for %s within %v", e.name, what, callTimeout)
+	}
+}
+
+func (e *engine) stopped(what string) error {
+	return fmt.Errorf("%s was stopped or reset before it got to %s", e.name, what)
+}
+
+func (e *engine) disconnected() error {
+	return fmt.Errorf("%s was disconnected while the request was under way", e.name)
+}
+
+// setLive connects or disconnects the replica; it is in force on return.
+func (e *engine) setLive(ctx context.Context, live bool) error {
+	return e.do(ctx, "connecting or disconnecting", func() {
+		if !live {
+			e.net.SetLive(false)
+		}
+		e.discard()
+		e.live = live
+		if live {
+			e.net.SetLive(true)
+		}
+		e.step([]replica.Event{{Kind: replica.EventSetLive, Live: live}})
+	})
+}
+
+// discard drops everything that is on its way in or out, disk writes excepted.
+func (e *engine) discard() {
+	e.mu.Lock()
+	subs := append([]submission(nil), e.queue.subs...)
+	clear(e.queue.events)
+	clear(e.queue.subs)
+	e.queue.events, e.queue.subs, e.queue.calls = e.queue.events[:0], e.queue.subs[:0], 0
+	e.mu.Unlock()
+	for _, s := range subs {
+		s.sink.fail(e.disconnected())
+	}
+	e.failCalls()
+	clear(e.delayed)
+	e.delayed = e.delayed[:0]
+}
+
+func (e *engine) failCalls() {
+	for number, w := range e.calls {
+		w.sink.fail(e.disconnected())
+		delete(e.calls, number)
+	}
+}
+
+// run is the owner.
+func (e *engine) run() {
+	defer close(e.done)
+	defer func() {
+		if p := recover(); p != nil {
+			e.fatal(violation(p))
+		}
+		e.mu.Lock()
+		e.closed = true
+		e.mu.Unlock()
+		e.discard()
+	}()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if e.wakeAt == 0 {
+			timer.Stop()
+		} else {
+			timer.Reset(max(0, time.Duration(e.wakeAt-e.now())))
+		}
+		select {
+		case <-e.stop:
+			return
+		case <-e.wake:
+		case <-timer.C:
+		}
+		if e.wakeAt != 0 && e.now() > e.wakeAt+ids.Time(lateAfter) {
+			timer.Reset(grace)
+			select {
+			case <-e.stop:
+				return
+			case <-timer.C:
+			}
+		}
+		e.turn()
+	}
+}
+
+// turn handles everything that waits.
+func (e *engine) turn() {
+	e.mu.Lock()
+	in := e.queue
+	e.queue, e.spare = e.spare, inbox{}
+	e.mu.Unlock()
+
+	events := in.events
+	if !e.live {
+		clear(events)
+		events = events[:0]
+	}
+	for _, s := range in.subs {
+		if !e.live {
+			s.sink.fail(fmt.Errorf("refused: %s is disconnected", e.name))
+			continue
+		}
+		for i := range s.events {
+			e.next++
+			s.events[i].Call = e.next
+			e.calls[e.next] = waiting{s.sink, s.events[i].Request}
+		}
+		events = append(events, s.events...)
+	}
+	if in.durable > e.durable {
+		e.durable = in.durable
+		e.release()
+		events = append(events, replica.Event{Kind: replica.EventDurable, Write: in.durable})
+	}
+	if len(events) > 0 || e.wakeAt != 0 && e.now() >= e.wakeAt {
+		e.step(events)
+	}
+	for _, f := range in.funcs {
+		f()
+	}
+	in.events = events
+	in.reset()
+	e.spare = in
+}
+
+// step lets the replica take events and carries out what it wants.
+func (e *engine) step(events []replica.Event) {
+	e.core.Step(e.now(), events)
+	out := e.core.Effects()
+	e.wakeAt = out.Wake
+	if out.Write != 0 {
+		e.disk.add(out.Write, out.Records)
+	}
+	if len(out.Sends) > 0 {
+		e.ready = e.ready[:0]
+		for _, s := range out.Sends {
+			if s.After <= e.durable {
+				e.ready = append(e.ready, s)
+			} else {
+				e.delayed = append(e.delayed, s)
+			}
+		}
+		e.net.Send(e.ready)
+		clear(e.ready)
+	}
+	if len(out.Answers) > 0 {
+		e.answer(out.Answers)
+	}
+}
+
+// release sends the messages whose writes are on disk now.
+func (e *engine) release() {
+	e.ready = e.ready[:0]
+	keep := e.delayed[:0]
+	for _, s := range e.delayed {
+		if s.After <= e.durable {
+			e.ready = append(e.ready, s)
+		} else {
+			keep = append(keep, s)
+		}
+	}
+	clear(e.delayed[len(keep):])
+	e.delayed = keep
+	if len(e.ready) > 0 {
+		e.net.Send(e.ready)
+		clear(e.ready)
+	}
+}
+
+func (e *engine) answer(answers []replica.Answer) {
+	for i := range answers {
+		a := &answers[i]
+		w, ok := e.calls[a.Call]
+		if !ok {
+			continue // answered, or failed when the node was disconnected
+		}
+		delete(e.calls, a.Call)
+		if w.sink.answer(w.request, a) {
+			e.touched = append(e.touched, w.sink)
+		}
+	}
+	for _, s := range e.touched {
+		s.flush()
+	}
+	clear(e.touched)
+	e.touched = e.touched[:0]
+}
+
+// quiet reports whether nothing is on its way in this shell. Runs on the owner.
+func (e *engine) quiet() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.queue.events) == 0 && len(e.queue.subs) == 0 && e.queue.durable <= e.durable &&
+		len(e.delayed) == 0 && len(e.calls) == 0 && e.disk.idle()
+}
+
+// violation turns the value of a panic into what the node says before it stops:
+// one line for an invariant, the stack for a mistake of ours.
+func violation(p any) error {
+	err, isError := p.(error)
+	_, ours := p.(runtime.Error)
+	if isError && !ours {
+		return fmt.Errorf("stopped, because what it knows cannot be trusted: %s", strings.ReplaceAll(err.Error(), "\n", " "))
+	}
+	return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+}

@@ -1,0 +1,530 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"paxbank/internal/topology"
+	"paxbank/internal/topologypb"
+	pb "paxbank/proto/paxbank/v1"
+	"paxbank/server/storage"
+	"paxbank/server/transport"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 15 * time.Second
+
+// server is a node behind gRPC on loopback, with its disk in memory.
+type server struct {
+	t       *testing.T
+	id      string
+	address string
+	fs      vfs.FS
+	store   *storage.Store
+	node    *Node
+	grpc    *grpc.Server
+	conn    *grpc.ClientConn
+	served  chan struct{}
+
+	pb.BankClient
+	pb.ControlClient
+	pb.InspectClient
+}
+
+func start(t *testing.T, id, address string, fs vfs.FS) *server {
+	t.Helper()
+	s, err := tryStart(t, id, address, fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func tryStart(t *testing.T, id, address string, fs vfs.FS) (*server, error) {
+	t.Helper()
+	s := &server{t: t, id: id, fs: fs, served: make(chan struct{})}
+	fatal := func(err error) { t.Errorf("%s stopped: %v", id, err) }
+	var err error
+	if s.store, err = storage.Open("data", storage.Options{FS: fs, OnFatal: fatal}); err != nil {
+		return nil, err
+	}
+	if s.node, err = New(Options{ID: id, Store: s.store, Transport: transport.New(nil), Fatal: fatal}); err != nil {
+		return nil, errors.Join(err, s.store.Close())
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.address = l.Addr().String()
+	s.grpc = grpc.NewServer(ServerOptions()...)
+	s.node.Register(s.grpc)
+	go func() { defer close(s.served); _ = s.grpc.Serve(l) }()
+	if s.conn, err = grpc.NewClient(transport.Target(s.address), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		t.Fatal(err)
+	}
+	s.BankClient, s.ControlClient, s.InspectClient = pb.NewBankClient(s.conn), pb.NewControlClient(s.conn), pb.NewInspectClient(s.conn)
+	return s, nil
+}
+
+// stop ends the node without a word to anybody, as a kill would.
+func (s *server) stop() {
+	s.t.Helper()
+	_ = s.conn.Close()
+	s.node.Close()
+	s.grpc.Stop()
+	<-s.served
+	if err := s.store.Close(); err != nil {
+		s.t.Error(err)
+	}
+}
+
+func (s *server) restart() {
+	s.t.Helper()
+	s.stop()
+	*s = *start(s.t, s.id, s.address, s.fs)
+}
+
+// bank is a running bank of one process.
+type bankOf struct {
+	t     *testing.T
+	ctx   context.Context
+	topo  *topology.Topology
+	nodes []*server
+	epoch uint64
+}
+
+func newBank(t *testing.T, clusters, perCluster int) *bankOf {
+	t.Helper()
+	topo, err := topology.Uniform(clusters, perCluster, 100*int64(clusters), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	t.Cleanup(cancel)
+	b := &bankOf{t: t, ctx: ctx, topo: topo, epoch: 1}
+	for c := range topo.Clusters {
+		for i := range topo.Clusters[c].Nodes {
+			n := &topo.Clusters[c].Nodes[i]
+			s := start(t, n.ID, "127.0.0.1:0", vfs.NewMem())
+			n.Address = s.address
+			b.nodes = append(b.nodes, s)
+		}
+	}
+	for _, s := range b.nodes {
+		b.configure(s)
+	}
+	b.live(b.nodes...)
+	return b
+}
+
+func (b *bankOf) configure(s *server) {
+	b.t.Helper()
+	reply, err := s.Configure(b.ctx, &pb.ConfigureRequest{NodeId: s.id, Topology: topologypb.ToProto(b.topo), Epoch: b.epoch})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if reply.Topology != b.topo.Hash() || reply.Epoch != b.epoch {
+		b.t.Fatalf("configured as %v, want %x in epoch %d", reply, b.topo.Hash(), b.epoch)
+	}
+}
+
+func (b *bankOf) live(nodes ...*server) {
+	b.t.Helper()
+	for _, s := range nodes {
+		if _, err := s.SetLive(b.ctx, &pb.SetLiveRequest{Live: true}); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+func (b *bankOf) stop() {
+	for _, s := range b.nodes {
+		s.stop()
+	}
+}
+
+func (b *bankOf) status(s *server) *pb.StatusReply {
+	b.t.Helper()
+	reply, err := s.Status(b.ctx, &pb.StatusRequest{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return reply
+}
+
+// until polls a condition that other goroutines are bringing about.
+func until(t *testing.T, what string, f func() (done bool, now string)) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for {
+		done, now := f()
+		if done {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited %v for %s; now: %s", patience, what, now)
+		}
+	}
+}
+
+// leader waits for a ready leader among the nodes of one cluster.
+func (b *bankOf) leader(cluster string) (leader *server) {
+	b.t.Helper()
+	until(b.t, "a leader of "+cluster, func() (bool, string) {
+		var seen []string
+		for _, s := range b.nodes {
+			st := b.status(s)
+			if st.Cluster == cluster && st.Ready {
+				leader = s
+				return true, ""
+			}
+			seen = append(seen, st.String())
+		}
+		return false, strings.Join(seen, "\n")
+	})
+	return leader
+}
+
+func (b *bankOf) quiet(nodes ...*server) {
+	b.t.Helper()
+	until(b.t, "quiet nodes with the same state", func() (bool, string) {
+		sums := map[string]uint64{}
+		for _, s := range nodes {
+			st := b.status(s)
+			if other, ok := sums[st.Cluster]; !st.Quiet || ok && other != st.Checksum {
+				return false, st.String()
+			}
+			sums[st.Cluster] = st.Checksum
+		}
+		return true, ""
+	})
+}
+
+func (b *bankOf) request(timestamp uint64, from, to, amount int64) *pb.TransactionRequest {
+	return &pb.TransactionRequest{Epoch: b.epoch, Topology: b.topo.Hash(), ClientId: 7, Timestamp: timestamp,
+		Transfer: &pb.Transfer{From: from, To: to, Amount: amount}, DeadlineMs: 5000}
+}
+
+func (b *bankOf) submit(s *server, timestamp uint64, from, to, amount int64, want pb.Result) *pb.TransactionReply {
+	b.t.Helper()
+	reply, err := s.Submit(b.ctx, b.request(timestamp, from, to, amount))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if reply.Result != want || reply.Success != (want == pb.Result_RESULT_COMMITTED) {
+		b.t.Fatalf("(%d, %d, %d): %v, want %v", from, to, amount, reply, want)
+	}
+	return reply
+}
+
+func (b *bankOf) balance(s *server, item int64) int64 {
+	b.t.Helper()
+	reply, err := s.Balance(b.ctx, &pb.BalanceRequest{Items: []int64{item, 1 << 40}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if len(reply.Items) != 1 || reply.Items[0].Item != item {
+		b.t.Fatalf("balance of %d and of an unknown item: %v", item, reply)
+	}
+	return reply.Items[0].Balance
+}
+
+func TestBank(t *testing.T) {
+	b := newBank(t, 2, 3)
+	l1, l2 := b.leader("c1"), b.leader("c2")
+
+	// Transfers of both kinds, and what is wrong with some.
+	r := b.submit(l1, 1, 1, 2, 3, pb.Result_RESULT_COMMITTED)
+	if !r.Final {
+		t.Errorf("%v is not final", r)
+	}
+	b.submit(l1, 1, 1, 2, 3, pb.Result_RESULT_COMMITTED) // a resend does nothing twice
+	b.submit(l1, 2, 1, 150, 4, pb.Result_RESULT_COMMITTED)
+	b.submit(l1, 3, 1, 150, 4, pb.Result_RESULT_INSUFFICIENT_FUNDS)
+	b.submit(l1, 4, 1, 1, 4, pb.Result_RESULT_INVALID)
+	b.submit(l1, 5, 1, 2, 0, pb.Result_RESULT_INVALID)
+	b.submit(l1, 6, 1, 9999, 1, pb.Result_RESULT_INVALID)
+	b.submit(l1, 0, 1, 2, 1, pb.Result_RESULT_INVALID)
+	var follower *server
+	for _, s := range b.nodes[:3] {
+		if s != l1 {
+			follower = s
+		}
+	}
+	until(t, "a follower that knows its leader", func() (bool, string) {
+		st := b.status(follower)
+		return st.Leader == l1.id, st.String()
+	})
+	if r := b.submit(follower, 7, 1, 2, 1, pb.Result_RESULT_NOT_LEADER); r.Leader != l1.id {
+		t.Errorf("a follower names %q as its leader, not %s", r.Leader, l1.id)
+	}
+
+	// Requests of another reset or bank.
+	req := b.request(8, 1, 2, 1)
+	req.Epoch = 9
+	if r, err := l1.Submit(b.ctx, req); err != nil || r.Result != pb.Result_RESULT_WRONG_EPOCH || r.Epoch != 1 {
+		t.Errorf("another epoch: %v, %v", r, err)
+	}
+	req = b.request(8, 1, 2, 1)
+	req.Topology++
+	if r, err := l1.Submit(b.ctx, req); err != nil || r.Result != pb.Result_RESULT_WRONG_EPOCH {
+		t.Errorf("another topology: %v, %v", r, err)
+	}
+	if r, err := l1.Submit(b.ctx, &pb.TransactionRequest{Epoch: 1, ClientId: 1, Timestamp: 1}); err != nil || r.Result != pb.Result_RESULT_INVALID || !r.Final {
+		t.Errorf("no transfer: %v, %v", r, err)
+	}
+
+	// Reads and resolves.
+	for item, want := range map[int64]int64{1: 3, 2: 13} {
+		r, err := l1.Read(b.ctx, &pb.ReadRequest{Epoch: 1, Item: item, DeadlineMs: 5000})
+		if err != nil || r.Result != pb.Result_RESULT_COMMITTED || r.Balance != want {
+			t.Errorf("read of %d: %v, %v; want %d", item, r, err, want)
+		}
+	}
+	res, err := l1.Resolve(b.ctx, &pb.ResolveRequest{Epoch: 1, ClientId: 7, Timestamp: 3, From: 1, DeadlineMs: 5000})
+	if err != nil || res.Result != pb.Result_RESULT_INSUFFICIENT_FUNDS || !res.Final {
+		t.Errorf("resolve of a known request: %v, %v", res, err)
+	}
+	res, err = l1.Resolve(b.ctx, &pb.ResolveRequest{Epoch: 1, ClientId: 7, Timestamp: 99, From: 1, DeadlineMs: 5000})
+	if err != nil || res.Result != pb.Result_RESULT_ABORTED || !res.Final {
+		t.Errorf("resolve of a request that never came: %v, %v", res, err)
+	}
+
+	b.quiet(b.nodes...)
+	for _, s := range b.nodes[:3] {
+		if got := b.balance(s, 1); got != 3 {
+			t.Errorf("balance of 1 on %s: %d, want 3", s.id, got)
+		}
+	}
+	for _, s := range b.nodes[3:] {
+		if got := b.balance(s, 150); got != 14 {
+			t.Errorf("balance of 150 on %s: %d, want 14", s.id, got)
+		}
+	}
+	b.inspect(l1, l2)
+	b.stop()
+}
+
+// inspect looks at what TestBank left.
+func (b *bankOf) inspect(l1, l2 *server) {
+	t, ctx := b.t, b.ctx
+	t.Helper()
+	receive := func(next func() error) {
+		t.Helper()
+		for {
+			if err := next(); errors.Is(err, io.EOF) {
+				return
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	db, err := l1.Database(ctx, &pb.DatabaseRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var modified []string
+	receive(func() error {
+		m, err := db.Recv()
+		for _, it := range m.GetItems() {
+			modified = append(modified, fmt.Sprintf("%d=%d", it.Item, it.Balance))
+		}
+		return err
+	})
+	if got := strings.Join(modified, " "); got != "1=3 2=13" {
+		t.Errorf("modified items: %s, want 1=3 2=13", got)
+	}
+	log, err := l1.Log(ctx, &pb.LogRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []*pb.LogEntry
+	receive(func() error {
+		m, err := log.Recv()
+		entries = append(entries, m.GetEntries()...)
+		return err
+	})
+	var text []string
+	for _, e := range entries {
+		text = append(text, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", e.Kind, e.Phase, e.Status, e.Effect)))
+		if e.Ballot != "1."+l1.id || e.Origin != e.Ballot {
+			t.Errorf("entry %v: ballot, want 1.%s", e, l1.id)
+		}
+	}
+	// transfer 1; P and C of transfer 2; P of transfer 3 without effect; tombstone
+	want := "transfer  E applied|transfer P E prepared|transfer C E applied|transfer P E insufficient_funds|tombstone  E applied"
+	if got := strings.Join(text, "|"); got != want {
+		t.Errorf("log:\n got %s\nwant %s", got, want)
+	}
+	if len(entries) == 5 {
+		p, c := entries[1], entries[2]
+		if p.Seq != p.Index || c.Seq != p.Seq || c.PeerSeq == 0 || p.TxnId != c.TxnId || p.Role != "coordinator" || p.Transfer.GetAmount() != 4 {
+			t.Errorf("P %v\nC %v", p, c)
+		}
+		st, err := l1.TransactionStatus(ctx, &pb.TransactionStatusRequest{Seqs: []uint64{p.Seq, 1000}})
+		if err != nil || len(st.Rows) != 2 || st.Rows[0].Phase != "C" || st.Rows[0].Status != "E" || st.Rows[0].Transfer.GetTo() != 150 || st.Rows[1].Status != "X" {
+			t.Errorf("status of %d and 1000: %v, %v", p.Seq, st, err)
+		}
+		all, err := l1.TransactionStatus(ctx, &pb.TransactionStatusRequest{})
+		if err != nil || len(all.Rows) != 4 {
+			t.Errorf("status of all: %v, %v; want 4 rows", all, err)
+		}
+		if len(st.GetRows()) > 0 {
+			lines, err := l1.Timeline(ctx, &pb.TimelineRequest{ClientId: 7, Timestamp: 2})
+			if err != nil || len(lines.Timelines) != 1 {
+				t.Fatalf("timeline: %v, %v", lines, err)
+			}
+			l := lines.Timelines[0]
+			if l.Outcome != "committed" || l.BalanceBefore != 7 || l.BalancePrepared != 3 || l.LockedUs == 0 || l.ReleasedUs < l.DecisionChosenUs ||
+				l.TxnId != c.TxnId || time.Since(time.UnixMicro(l.LockedUs)) > time.Minute {
+				t.Errorf("timeline %v", l)
+			}
+		}
+	}
+	views, err := l2.Views(ctx, &pb.ViewsRequest{})
+	if err != nil || len(views.Views) != 1 || views.Views[0].Leader != l2.id || !views.Views[0].Sent || len(views.Views[0].Entries) == 0 {
+		t.Errorf("views: %v, %v", views, err)
+	}
+	if locks, err := l1.Locks(ctx, &pb.LocksRequest{}); err != nil || len(locks.Locks) != 0 {
+		t.Errorf("locks: %v, %v; want none", locks, err)
+	}
+	perf, err := l1.Performance(ctx, &pb.PerformanceRequest{})
+	if err != nil || perf.Committed < 2 || perf.InsufficientFunds != 1 || perf.Reads != 2 || perf.Latency.Count == 0 ||
+		perf.MessagesSent == 0 || perf.BytesSent == 0 || perf.DiskSyncs == 0 {
+		t.Errorf("performance: %v, %v", perf, err)
+	}
+}
+
+func TestStream(t *testing.T) {
+	b := newBank(t, 1, 3)
+	leader := b.leader("c1")
+	s, err := leader.SubmitStream(b.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const batches, perBatch = 20, 100
+	go func() {
+		for i := range batches {
+			batch := &pb.TransactionRequestBatch{}
+			for j := range perBatch {
+				n := i*perBatch + j
+				batch.Requests = append(batch.Requests, b.request(uint64(n+1), int64(n%99+1), int64(n%99+2), 1))
+			}
+			batch.Requests = append(batch.Requests, &pb.TransactionRequest{Epoch: b.epoch, ClientId: 8, Timestamp: uint64(i + 1)})
+			if s.Send(batch) != nil {
+				return // Recv says why
+			}
+		}
+		_ = s.CloseSend()
+	}()
+	seen, invalid := map[uint64]bool{}, 0
+	for {
+		reply, err := s.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range reply.Replies {
+			switch {
+			case r.ClientId == 8 && r.Result == pb.Result_RESULT_INVALID:
+				invalid++
+			case r.ClientId != 7 || seen[r.Timestamp] || r.Result != pb.Result_RESULT_COMMITTED && r.Result != pb.Result_RESULT_INSUFFICIENT_FUNDS:
+				t.Errorf("answer %v", r)
+			default:
+				seen[r.Timestamp] = true
+			}
+		}
+	}
+	if len(seen) != batches*perBatch || invalid != batches {
+		t.Errorf("%d answers and %d of malformed ones; want %d and %d", len(seen), invalid, batches*perBatch, batches)
+	}
+	b.quiet(b.nodes...)
+	b.stop()
+}
+
+// TestDisconnect: calls that wait when the node is disconnected fail as
+// unavailable, which is indefinite, and so do later ones.
+func TestDisconnect(t *testing.T) {
+	b := newBank(t, 1, 3)
+	leader := b.leader("c1")
+	if _, err := leader.Submit(b.ctx, b.request(1, 1, 2, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range b.nodes { // nothing can be chosen any more
+		if s != leader {
+			if _, err := s.SetLive(b.ctx, &pb.SetLiveRequest{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	unavailable := func(what string, err error, text string) {
+		t.Helper()
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v, want unavailable: %q", what, err, text)
+		}
+	}
+	s, err := leader.SubmitStream(b.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Send(&pb.TransactionRequestBatch{Requests: []*pb.TransactionRequest{b.request(2, 1, 2, 1)}}); err != nil {
+		t.Fatal(err)
+	}
+	inFlight := make(chan error, 1)
+	go func() {
+		r, err := leader.Submit(b.ctx, b.request(3, 1, 2, 1))
+		if err == nil && r.Result == pb.Result_RESULT_COMMITTED {
+			err = fmt.Errorf("committed without a majority: %v", r)
+		}
+		inFlight <- err
+	}()
+	until(t, "two requests under way", func() (bool, string) {
+		st := b.status(leader)
+		return st.Requests == 2, st.String()
+	})
+	if st := b.status(leader); st.Quiet {
+		t.Errorf("quiet with two requests under way: %v", st)
+	}
+	if _, err := leader.SetLive(b.ctx, &pb.SetLiveRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	unavailable("a call under way", <-inFlight, "was disconnected while the request was under way")
+	_, err = s.Recv()
+	unavailable("a stream", err, "was disconnected while the request was under way")
+	_, err = leader.Submit(b.ctx, b.request(4, 1, 2, 1))
+	unavailable("a later call", err, leader.id+" is disconnected")
+	_, err = leader.Read(b.ctx, &pb.ReadRequest{Epoch: 1, Item: 1})
+	unavailable("a later read", err, leader.id+" is disconnected")
+	if st := b.status(leader); st.Live || st.Requests != 0 || !st.Configured {
+		t.Errorf("status of a disconnected node: %v", st)
+	}
+	// The bank comes back, and with it what was not decided.
+	b.live(b.nodes...)
+	leader = b.leader("c1")
+	res, err := leader.Resolve(b.ctx, &pb.ResolveRequest{Epoch: 1, ClientId: 7, Timestamp: 3, From: 1, DeadlineMs: 5000})
+	if err != nil || !res.Final {
+		t.Errorf("resolve: %v, %v", res, err)
+	}
+	b.quiet(b.nodes...)
+	b.stop()
+}

@@ -1,0 +1,503 @@
+package sim
+
+import (
+	"fmt"
+
+	"paxbank/server/bank"
+	"paxbank/server/ids"
+	"paxbank/server/replica"
+)
+
+// client is a well-behaved client of the bank: it repeats what is not answered
+// under the same (client, timestamp), calls a request aborted or unavailable
+// only when every send was answered so, and resolves everything else.
+type client struct {
+	w       *world
+	id      uint64
+	next    uint64       // the next timestamp
+	leaders []ids.Node   // by cluster; 0: not known
+	open    []*request   // transfers without a final outcome, by timestamp
+	active  int          // requests under way, reads too
+	life    int          // requests of an earlier one are abandoned
+	think   ids.Duration // mean pause between two requests
+}
+
+// request is a transfer or a read that a client wants done.
+type request struct {
+	client    *client
+	era       *era
+	id        ids.Request // zero for a read
+	transfer  ids.Transfer
+	read      bool
+	item      int64 // of a read; the sender of a transfer
+	cluster   ids.Cluster
+	malformed bool // its only proper outcome is invalid
+	probe     bool // sent after the recovery: has to succeed
+	start     ids.Time
+	deadline  ids.Time
+
+	sends     []*send
+	resolving bool
+	pause     ids.Duration // before the next question
+	done      bool
+	life      int // the client's when it was issued
+	outcome   bank.Outcome
+	value     int64
+}
+
+// send is one call to one node.
+type send struct {
+	client   *client
+	request  *request
+	call     uint64
+	node     *node
+	resolve  bool
+	start    ids.Time
+	answered bool
+	outcome  bank.Outcome
+}
+
+// readSeen is what a read was told, and when.
+type readSeen struct {
+	item, value int64
+	start, end  ids.Time
+	node        string
+}
+
+func newClient(w *world) *client {
+	c := &client{w: w, leaders: make([]ids.Node, len(w.clusters)), think: w.plan.think}
+	c.rename()
+	return c
+}
+
+// rename makes the client a new process, with a new random id.
+func (c *client) rename() {
+	c.id = c.w.rng.Uint64() | 1
+	c.next = 1 + c.w.rng.Uint64N(1000)
+	c.open = nil
+}
+
+// newEra makes the client forget what it wanted from the bank before a reset.
+func (c *client) newEra() {
+	c.life++
+	c.active = 0
+	c.open = nil
+	if c.w.chance(0.5) {
+		c.rename()
+	}
+}
+
+// work issues a request when the client may have one more under way, and comes
+// back for the next.
+func (c *client) work() {
+	w := c.w
+	if !w.faulty || w.issued >= w.plan.requests {
+		return
+	}
+	if c.active < w.plan.outstanding {
+		w.issued++
+		c.issue(c.invent())
+		if w.chance(w.plan.abandon) {
+			c.die()
+		}
+	}
+	w.after(w.expo(c.think), c.work)
+}
+
+// die leaves everything as it is; another process takes the client's place.
+func (c *client) die() {
+	c.w.cov.add("client", "died")
+	c.newEra()
+	c.rename()
+}
+
+// item picks an item of a cluster.
+func (c *client) item(cluster int) int64 {
+	w := c.w
+	r := w.plan.topology.Items.Ranges[cluster]
+	if w.chance(w.plan.hot) {
+		return r.First + w.rng.Int64N(2)
+	}
+	return r.First + w.rng.Int64N(r.Last-r.First+1)
+}
+
+// invent makes up a request.
+func (c *client) invent() *request {
+	w := c.w
+	clusters := len(w.clusters)
+	from := w.rng.IntN(clusters)
+	r := &request{cluster: ids.Cluster(from)}
+	if w.chance(w.plan.reads) {
+		r.read, r.item = true, c.item(from)
+		return r
+	}
+	to := from
+	if clusters > 1 && w.chance(w.plan.cross) {
+		to = (from + 1 + w.rng.IntN(clusters-1)) % clusters
+	}
+	t := ids.Transfer{From: c.item(from), To: c.item(to), Amount: 1 + w.rng.Int64N(4)}
+	for t.To == t.From {
+		t.To = c.item(to)
+		if w.chance(0.1) && w.plan.topology.Items.Ranges[to].Last > w.plan.topology.Items.Ranges[to].First {
+			t.To = w.plan.topology.Items.Ranges[to].First + w.rng.Int64N(2)
+		}
+	}
+	if w.chance(0.05) {
+		t.Amount = 1 + w.rng.Int64N(50)
+	}
+	if w.chance(0.01) {
+		r.malformed = true
+		switch w.rng.IntN(3) {
+		case 0:
+			t.Amount = -w.rng.Int64N(3)
+		case 1:
+			t.To = t.From
+		case 2:
+			t.To = 1_000_000
+		}
+	}
+	r.transfer, r.item = t, t.From
+	return r
+}
+
+// issue starts a request.
+func (c *client) issue(r *request) {
+	w := c.w
+	r.client, r.era, r.start, r.life = c, w.era, w.now, c.life
+	limit := w.plan.deadline
+	if !w.faulty {
+		limit = 30 * second
+	}
+	r.deadline = w.now + ids.Time(w.between(limit/2, limit))
+	if !r.read {
+		r.id = ids.Request{Client: c.id, Timestamp: c.next}
+		c.next += 1 + w.rng.Uint64N(2)
+		c.open = append(c.open, r)
+	}
+	c.active++
+	r.era.requests = append(r.era.requests, r)
+	w.trace.note("WANTS", 0, "%s", r)
+	c.try(r)
+	w.at(r.deadline+ids.Time(w.upTo(300*millisecond)), func() {
+		if !r.over() && !r.resolving {
+			c.conclude(r)
+		}
+	})
+}
+
+// doneBelow is the lowest timestamp that still lacks a final outcome.
+func (c *client) doneBelow() uint64 {
+	if len(c.open) > 0 {
+		return c.open[0].id.Timestamp
+	}
+	return c.next
+}
+
+// try sends the request once more, now and then to two nodes at once.
+func (c *client) try(r *request) {
+	if r.over() {
+		return
+	}
+	c.send(r, c.target(r), false)
+	if c.w.chance(c.w.plan.twice) {
+		c.w.cov.add("client", "sent twice")
+		c.send(r, c.target(r), false)
+	}
+}
+
+// target is the node to ask: the leader if one is known, else any.
+func (c *client) target(r *request) *node {
+	members := c.w.clusters[r.cluster]
+	if n := c.w.node(c.leaders[r.cluster]); n != nil && !c.w.chance(0.05) {
+		return n
+	}
+	return members[c.w.rng.IntN(len(members))]
+}
+
+// send makes one call.
+func (c *client) send(r *request, n *node, resolve bool) {
+	w := c.w
+	w.nextCall++
+	s := &send{client: c, request: r, call: w.nextCall, node: n, resolve: resolve, start: w.now}
+	r.sends = append(r.sends, s)
+	left := ids.Duration(r.deadline - w.now)
+	kind := replica.EventSubmit
+	switch {
+	case resolve:
+		kind, left = replica.EventResolve, w.between(300*millisecond, 3*second)
+	case r.read:
+		kind = replica.EventRead
+	}
+	w.trace.note("call", 0, "%d to %s: %s", s.call, n.name, r)
+	e := replica.Event{Kind: kind, Call: s.call, Request: r.id, Transfer: r.transfer, Item: r.item}
+	if !r.read {
+		e.DoneBelow = c.doneBelow()
+	}
+	if resolve {
+		e.Transfer = ids.Transfer{}
+	}
+	if d, ok := w.net.clientDelay(n); ok {
+		w.after(d, func() { n.call(s, e, left-d) })
+	}
+	w.after(w.between(w.plan.patience/2, w.plan.patience*3/2), func() { c.silence(s) })
+}
+
+// call is a client's call that arrives at a node.
+func (n *node) call(s *send, e replica.Event, left ids.Duration) {
+	w := n.w
+	if !n.up || !n.live || n.era != s.request.era {
+		w.cov.add("client", "refused")
+		if d, ok := w.net.clientDelay(n); ok {
+			w.after(d, func() { s.client.refused(s) })
+		}
+		return
+	}
+	left = max(left, millisecond)
+	e.Deadline = n.clock.local(w.now) + ids.Time(left)
+	n.open = append(n.open, s)
+	n.enqueue(e)
+	n.expectAnswer(s, n.session, w.now+ids.Time(left+w.plan.answerSlack()))
+}
+
+// answerSlack is how long after its deadline a call may still be open. Aborting
+// takes a round of the log; an attempt that a new leader found prepared may first
+// wait for its own prepare deadline.
+func (p *plan) answerSlack() ids.Duration { return p.limits.PrepareTimeout + 2*p.limits.ElectionMin + 2*second }
+
+// expectAnswer fails when a call is still open long after its deadline at a node
+// that could have answered.
+func (n *node) expectAnswer(s *send, session uint64, by ids.Time) {
+	n.w.at(by, func() {
+		if n.session != session || n.take(s.call, false) == nil {
+			return
+		}
+		if n.w.now < n.stall+ids.Time(second) {
+			n.expectAnswer(s, session, n.stall+ids.Time(second))
+			return
+		}
+		n.w.fail("deadline", "%s has not answered call %d, %s after its deadline: %s", n.name, s.call, seconds(n.w.plan.answerSlack()), s.request)
+	})
+}
+
+// take finds an open call, and removes it when remove is set.
+func (n *node) take(call uint64, remove bool) *send {
+	for i, s := range n.open {
+		if s.call == call {
+			if remove {
+				n.open = append(n.open[:i], n.open[i+1:]...)
+			}
+			return s
+		}
+	}
+	return nil
+}
+
+// answer carries the core's answer to the client, after checking it against the
+// truth: what the core says is binding even when the answer is lost.
+func (n *node) answer(a replica.Answer) {
+	w := n.w
+	if !n.live {
+		return // calls of a disconnected node were broken already
+	}
+	s := n.take(a.Call, true)
+	if s == nil {
+		w.fail("answers", "%s answers call %d, which is not open: %s", n.name, a.Call, a.Outcome)
+	}
+	r := s.request
+	w.trace.note("answer", n.id, "%d %s final=%v balance=%d leader=%d %q: %s", a.Call, a.Outcome, a.Final, a.Balance, a.Leader, a.Message, r)
+	w.cov.add("answer", r.kind(s.resolve)+" "+a.Outcome.String())
+	n.checkAnswer(s, a)
+	if r.read && a.Outcome == bank.OutcomeCommitted {
+		r.era.reads = append(r.era.reads, readSeen{r.item, a.Balance, s.start, w.now, n.name})
+	}
+	if d, ok := w.net.clientDelay(n); ok {
+		w.after(d, func() { s.client.answered(s, a) })
+	}
+}
+
+func (n *node) checkAnswer(s *send, a replica.Answer) {
+	w, r := n.w, s.request
+	if r.read {
+		switch a.Outcome {
+		case bank.OutcomeCommitted, bank.OutcomeUnavailable, bank.OutcomeNotLeader:
+		default:
+			w.fail("answers", "%s answers a read with %s (%s): %s", n.name, a.Outcome, a.Message, r)
+		}
+		return
+	}
+	truth, known := r.era.truth.outcomes[r.id]
+	definite := a.Final || a.Outcome == bank.OutcomeCommitted || a.Outcome == bank.OutcomeInsufficientFunds ||
+		s.resolve && a.Outcome == bank.OutcomeAborted
+	switch {
+	case a.Outcome == bank.OutcomeNone || a.Outcome > bank.OutcomeNotLeader:
+		w.fail("answers", "%s answers with outcome %d: %s", n.name, a.Outcome, r)
+	case a.Outcome == bank.OutcomeInvalid:
+		if !r.malformed && truth.outcome != bank.OutcomeInvalid {
+			w.fail("answers", "%s calls a proper request invalid (%s): %s", n.name, a.Message, r)
+		}
+	case r.malformed && (a.Outcome == bank.OutcomeCommitted || a.Outcome == bank.OutcomeInsufficientFunds):
+		w.fail("answers", "%s answers a malformed request with %s: %s", n.name, a.Outcome, r)
+	case definite && !known:
+		w.fail("durability", "%s says %s (final %v), but no applied entry says so: %s", n.name, a.Outcome, a.Final, r)
+	case definite && truth.outcome != a.Outcome:
+		w.fail("durability", "%s says %s (final %v), but by index %d of c%d it is %s: %s",
+			n.name, a.Outcome, a.Final, truth.index, truth.cluster+1, truth.outcome, r)
+	}
+}
+
+// The client's side of a call: answered, refused, broken, or silence.
+
+func (c *client) answered(s *send, a replica.Answer) {
+	r := s.request
+	s.answered, s.outcome = true, a.Outcome
+	if a.Outcome == bank.OutcomeNotLeader || a.Outcome == bank.OutcomeUnavailable {
+		c.leaders[r.cluster] = a.Leader
+	} else {
+		c.leaders[r.cluster] = s.node.id
+	}
+	if r.over() {
+		return
+	}
+	switch {
+	case r.read && a.Outcome == bank.OutcomeCommitted:
+		r.value = a.Balance
+		c.end(r, a.Outcome)
+	case a.Final, a.Outcome == bank.OutcomeCommitted, a.Outcome == bank.OutcomeInsufficientFunds,
+		a.Outcome == bank.OutcomeInvalid, s.resolve && a.Outcome == bank.OutcomeAborted:
+		c.end(r, a.Outcome)
+	case s.resolve:
+		c.ask(r)
+	case a.Outcome == bank.OutcomeNotLeader:
+		c.retry(r, c.w.between(millisecond, 30*millisecond))
+	case a.Outcome == bank.OutcomeUnknown:
+		if c.w.chance(0.5) {
+			c.conclude(r)
+		} else {
+			c.retry(r, c.w.between(millisecond, 100*millisecond))
+		}
+	default: // aborted or unavailable, of this send
+		if c.w.chance(0.3) {
+			c.conclude(r)
+		} else {
+			c.retry(r, c.w.between(10*millisecond, 200*millisecond))
+		}
+	}
+}
+
+// refused: the node was not there; it has seen nothing of this call.
+func (c *client) refused(s *send) {
+	s.answered, s.outcome = true, bank.OutcomeUnavailable
+	c.lost(s)
+}
+
+// broken: the connection broke while the call was under way. Whatever the node
+// has done of it stays unknown.
+func (c *client) broken(s *send) { c.lost(s) }
+
+// silence: nothing was heard of the call for a while.
+func (c *client) silence(s *send) {
+	if !s.answered {
+		c.lost(s)
+	}
+}
+
+// lost goes on at another node.
+func (c *client) lost(s *send) {
+	r := s.request
+	if c.leaders[r.cluster] == s.node.id {
+		c.leaders[r.cluster] = 0
+	}
+	switch {
+	case r.over() || s != r.sends[len(r.sends)-1]:
+	case r.resolving:
+		c.ask(r)
+	default:
+		c.retry(r, c.w.between(millisecond, 100*millisecond))
+	}
+}
+
+// retry sends the request again after a pause, if there is time left and no
+// later send has been made meanwhile.
+func (c *client) retry(r *request, pause ids.Duration) {
+	w := c.w
+	if w.now+ids.Time(pause) >= r.deadline {
+		return // the timer of the deadline concludes
+	}
+	sends := len(r.sends)
+	w.after(pause, func() {
+		if !r.over() && !r.resolving && len(r.sends) == sends {
+			c.try(r)
+		}
+	})
+}
+
+// conclude ends a request without a final outcome if that may be said of it, and
+// begins to resolve it otherwise.
+func (c *client) conclude(r *request) {
+	if r.read {
+		c.end(r, bank.OutcomeUnavailable)
+		return
+	}
+	outcome := bank.OutcomeUnavailable
+	for _, s := range r.sends {
+		switch {
+		case !s.answered || s.outcome == bank.OutcomeUnknown:
+			r.resolving = true
+			c.ask(r)
+			return
+		case s.outcome == bank.OutcomeAborted:
+			outcome = bank.OutcomeAborted
+		}
+	}
+	c.end(r, outcome)
+}
+
+// ask asks what became of the request, after a pause that grows.
+func (c *client) ask(r *request) {
+	w := c.w
+	sends := len(r.sends)
+	w.after(r.pause+w.upTo(10*millisecond), func() {
+		if !r.over() && len(r.sends) == sends {
+			c.send(r, c.target(r), true)
+		}
+	})
+	r.pause = min(2*r.pause+5*millisecond, second)
+}
+
+// end is what the client's user hears.
+func (c *client) end(r *request, o bank.Outcome) {
+	r.done, r.outcome = true, o
+	c.active--
+	c.w.trace.note("TOLD", 0, "%s: %s %d", r, o, r.value)
+	c.w.cov.add("told", r.kind(false)+" "+o.String())
+	for i := range c.open {
+		if c.open[i] == r {
+			c.open = append(c.open[:i], c.open[i+1:]...)
+			break
+		}
+	}
+}
+
+// over reports whether nothing is to be done for the request any more.
+func (r *request) over() bool { return r.done || r.life != r.client.life }
+
+func (r *request) kind(resolve bool) string {
+	switch {
+	case resolve:
+		return "resolve"
+	case r.read:
+		return "read"
+	}
+	to, ok := r.era.truth.topology.Items.Cluster(r.transfer.To)
+	if ok && ids.Cluster(to) != r.cluster {
+		return "cross"
+	}
+	return "intra"
+}
+
+func (r *request) String() string {
+	if r.read {
+		return fmt.Sprintf("read (%d)", r.item)
+	}
+	return fmt.Sprintf("%s %s", r.transfer, r.id)
+}
