@@ -347,7 +347,7 @@ func (x *execution) onBank(ctx context.Context, t *topology.Topology, sets []pla
 			switch x.askBefore(ctx, s.set.Number, len(s.set.Commands)) {
 			case answerSkip:
 				x.run.Sets = append(x.run.Sets, runner.SetResult{Set: s.set, Topology: t, Skipped: true})
-				x.judge()
+				x.judge("")
 				continue
 			case answerQuit:
 				return true, nil
@@ -356,9 +356,17 @@ func (x *execution) onBank(ctx context.Context, t *topology.Topology, sets []pla
 		result, err := r.RunSet(ctx, s.set)
 		x.progress("")
 		x.run.Sets = append(x.run.Sets, result)
-		x.judge()
+		switch {
+		case ctx.Err() != nil:
+			x.judge("the user interrupted it")
+		case err != nil:
+			x.judge(err.Error())
+		default:
+			x.judge("")
+		}
 		last := len(x.run.Sets) - 1
 		set, verdict := &x.run.Sets[last], &x.verdicts[last]
+		failed := err
 		if err := report.PrintSet(x.out, set, verdict, x.opts); err != nil {
 			return true, fmt.Errorf("printing: %w", err)
 		}
@@ -368,8 +376,8 @@ func (x *execution) onBank(ctx context.Context, t *topology.Topology, sets []pla
 		if err := report.Write(x.dir, &x.run, x.verdicts); err != nil {
 			return true, fmt.Errorf("writing results: %w", err)
 		}
-		if err != nil {
-			return true, &exitError{check.ExitNodes, err}
+		if failed != nil {
+			return true, &exitError{check.ExitNodes, failed}
 		}
 		if x.Step && ctx.Err() == nil {
 			x.commands(ctx, r, set)
@@ -378,10 +386,19 @@ func (x *execution) onBank(ctx context.Context, t *topology.Topology, sets []pla
 	return false, nil
 }
 
-// judge adds the verdict of the last set.
-func (x *execution) judge() {
+// judge adds the verdict of the last set. Of one that was not carried out to its
+// end (why says so) nothing can be said: what is missing in it is no failure.
+func (x *execution) judge(why string) {
 	set := &x.run.Sets[len(x.run.Sets)-1]
-	x.verdicts = append(x.verdicts, check.Judge(set, x.plan.expected))
+	v := check.Judge(set, x.plan.expected)
+	if why != "" {
+		v.Verdict, v.Score = check.Unknown, 0
+		v.Checks = []check.Check{{
+			Source: check.SourceInvariant, Check: "finished", Target: fmt.Sprintf("set %d", set.Set.Number),
+			Expected: "carried out", Actual: "not carried out to its end", Verdict: check.Unknown, Message: why,
+		}}
+	}
+	x.verdicts = append(x.verdicts, v)
 }
 
 func (x *execution) prints(what string) bool {

@@ -49,7 +49,7 @@ const (
 // stopTimeout bounds how long calls under way may take when the node is told to
 // stop; readHeaderTimeout how long a scraper may take to ask.
 const (
-	stopTimeout       = 1500 * time.Millisecond
+	stopTimeout       = time.Second
 	readHeaderTimeout = 5 * time.Second
 )
 

@@ -12,7 +12,10 @@ import (
 type facts struct {
 	set    *runner.SetResult
 	top    *topology.Topology
-	quorum []bool                // by cluster: a majority lives at the end
+	quorum []bool // by cluster: a majority lives at the end
+	// served is, by cluster, quorum and as many replicas that answered: a cluster
+	// whose nodes died against the test set's will has a quorum on paper only.
+	served []bool
 	nodes  [][]*runner.NodeState // by cluster, in topology order
 	// best is, by cluster with a quorum, a live and reachable replica that has
 	// applied the most; nil where none can be asked.
@@ -43,6 +46,7 @@ func gather(set *runner.SetResult) *facts {
 	f := &facts{set: set, top: set.Topology}
 	n := len(f.top.Clusters)
 	f.quorum, f.nodes = make([]bool, n), make([][]*runner.NodeState, n)
+	f.served = make([]bool, n)
 	f.best, f.doubt = make([]*runner.NodeState, n), make([]doubt, n)
 	for c := range f.top.Clusters {
 		f.quorum[c] = slices.Contains(set.QuorumAtEnd, f.top.Clusters[c].ID)
@@ -54,6 +58,7 @@ func gather(set *runner.SetResult) *facts {
 		}
 	}
 	for c := range f.nodes {
+		f.served[c] = f.quorum[c] && len(f.asked(c)) > len(f.top.Clusters[c].Nodes)/2
 		for _, s := range f.nodes[c] {
 			if f.quorum[c] && f.isLive(s) && usable(s) && (f.best[c] == nil || s.AppliedIndex > f.best[c].AppliedIndex) {
 				f.best[c] = s

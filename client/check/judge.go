@@ -1,6 +1,8 @@
 package check
 
 import (
+	"math"
+
 	"paxbank/client/runner"
 	"paxbank/client/testset"
 )
@@ -31,8 +33,12 @@ func Judge(set *runner.SetResult, expected []testset.Expectation, extra ...Check
 		}
 	}
 	v.score(mine)
+	v.Score, v.MaxScore = tidy(v.Score), tidy(v.MaxScore)
 	return v
 }
+
+// tidy takes off what adding up fractions such as 0.1 leaves behind.
+func tidy(points float64) float64 { return math.Round(points*1e6) / 1e6 }
 
 func (v *SetVerdict) add(c Check) {
 	v.Checks = append(v.Checks, c)
@@ -77,6 +83,7 @@ func Combine(sets []SetVerdict) RunVerdict {
 		rv.Score += sets[i].Score
 		rv.MaxScore += sets[i].MaxScore
 	}
+	rv.Score, rv.MaxScore = tidy(rv.Score), tidy(rv.MaxScore)
 	return rv
 }
 

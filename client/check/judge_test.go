@@ -234,6 +234,14 @@ func TestWaitingForAClusterWithoutQuorum(t *testing.T) {
 	if v := Judge(set, nil); v.Verdict != Pass {
 		t.Errorf("an abort that cannot be delivered is in order, got %q", bad(v))
 	}
+	// And when c1 should have a quorum but two of its nodes died by themselves,
+	// what waits for it shows nothing about c2.
+	set.QuorumAtEnd, set.LiveAtEnd = []string{"c1", "c2", "c3"}, set.Live
+	node(set, "n1").Reachable, node(set, "n2").Reachable = false, false
+	if v := Judge(set, nil); v.Verdict != Unknown {
+		t.Errorf("got %s %q, want unknown", v.Verdict, bad(v))
+	}
+	node(set, "n1").Reachable, node(set, "n2").Reachable = true, true
 	// But once c1 has a quorum again nothing may be left.
 	set.QuorumAtEnd, set.LiveAtEnd = []string{"c1", "c2", "c3"}, set.Live
 	v := Judge(set, nil)
@@ -369,6 +377,13 @@ func TestScore(t *testing.T) {
 	node(broken, "n2").UndoRecords = 1
 	if v := Judge(broken, es); v.Score != 0 || v.MaxScore != 10 {
 		t.Errorf("a failed invariant left %g/%g points", v.Score, v.MaxScore)
+	}
+	tenths, err := testset.ParseExpected("e.csv", []byte(strings.Repeat("1,balance,1,3,0.1\n", 10)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := Judge(good(t), tenths); v.Score != 1 || v.MaxScore != 1 {
+		t.Errorf("ten tenths are %v/%v", v.Score, v.MaxScore)
 	}
 	oracle := Check{Source: SourceOracle, Check: "outcome", Verdict: Fail}
 	if v := Judge(good(t), nil, oracle); v.Verdict != Fail || v.Score != 0 {

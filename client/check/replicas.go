@@ -136,7 +136,7 @@ func (f *facts) cleanNode(c int, s *runner.NodeState) []Check {
 	if s.Locks == 0 && s.UndoRecords == 0 && s.Prepared == 0 && s.Decided == 0 {
 		return []Check{invariant("clean end", s.ID, Pass, "nothing left", "nothing left", "")}
 	}
-	waits := func(item int64) bool { i, ok := f.cluster(item); return ok && !f.quorum[i] }
+	waits := func(item int64) bool { i, ok := f.cluster(item); return ok && !f.served[i] }
 	// Prepared rows whose other side is in a cluster without a quorum have to wait.
 	mayPrepare, mayLock := 0, map[int64]bool{}
 	for _, r := range inDoubt(s).rows {
@@ -156,7 +156,7 @@ func (f *facts) cleanNode(c int, s *runner.NodeState) []Check {
 			mayDecide++
 		}
 	}
-	anyLost := slices.Contains(f.quorum, false)
+	anyLost := slices.Contains(f.served, false)
 	truncated := s.CheckpointIndex > 0 || s.LogErr != "" || len(s.Log) == 0
 	judge := func(what string, have, may int) Check {
 		switch {

@@ -93,6 +93,7 @@ func (s *setRun) reset(ctx context.Context) error {
 			return fmt.Errorf("nodes %s and %s do not agree on the topology's fingerprint (%x, %x)", s.nodes[0], s.nodes[i], hashes[0], h)
 		}
 	}
+	s.opt.Nodes.HangUp()
 	s.epoch, s.hash = epoch, hashes[0]
 	s.session.SetEpoch(epoch, s.hash)
 	s.observe(s.res.Set.Line, "reset: epoch %d", epoch)
@@ -132,6 +133,7 @@ func (s *setRun) setLive(ctx context.Context) error {
 	for _, id := range change {
 		s.live[id] = want[id]
 	}
+	s.opt.Nodes.HangUp()
 	for c, cl := range s.topology.Clusters {
 		if live := s.liveIn(c); len(live) > 0 {
 			s.session.SetLeader(c, live[0])

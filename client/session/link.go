@@ -85,6 +85,16 @@ func (l *link) renew(address string) error {
 	return old.Close()
 }
 
+func (l *link) hangUp() {
+	l.mu.Lock()
+	st := l.stream
+	l.stream = nil
+	l.mu.Unlock()
+	if st != nil {
+		st.cancel()
+	}
+}
+
 func (l *link) close() error {
 	l.mu.Lock()
 	if l.closed {
@@ -189,6 +199,9 @@ func (l *link) unaryCall(c *call, at int, do func(context.Context, pb.BankClient
 func failure(err error, left bool) answer {
 	st := status.Convert(err)
 	reason, refused := strings.CutPrefix(st.Message(), refusedPrefix)
+	if strings.Contains(reason, "connection refused") {
+		reason = "nobody listens at its address"
+	}
 	a := answer{sort: lost, message: reason}
 	if !left || refused && st.Code() == codes.Unavailable {
 		a.sort = notTaken

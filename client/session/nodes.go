@@ -66,6 +66,15 @@ func (n *Nodes) Inspect(id string) pb.InspectClient { return pb.NewInspectClient
 // was under way on the old one ends without an answer.
 func (n *Nodes) Renew(id, address string) error { return n.byID[id].renew(address) }
 
+// HangUp ends all streams, so that the next transfers open new ones. Call it
+// when nothing is under way and nodes were reset: a node that ends an old stream
+// then cannot leave a request of the new epoch in doubt.
+func (n *Nodes) HangUp() {
+	for _, l := range n.byID {
+		l.hangUp()
+	}
+}
+
 // Close ends all connections and everything under way on them.
 func (n *Nodes) Close() error {
 	var errs []error

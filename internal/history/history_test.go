@@ -242,13 +242,13 @@ func TestLargeHistories(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			ops, _ := simulated(tc.n, tc.items, tc.amount, tc.width, tc.reads, tc.unknowns, rand.New(rand.NewPCG(1, 2)))
 			began := time.Now()
-			got := Check(ten, ops, 2*time.Second)
+			got := Check(ten, ops, time.Minute)
 			took := time.Since(began)
 			t.Logf("%v in %v %s", got.Verdict, took, got.Reason)
 			if got.Verdict != Yes {
 				t.Errorf("got %v: %s", got.Verdict, got.Reason)
 			}
-			if took > 10*time.Second { // generous: the machine is shared and -race is slow
+			if took > 30*time.Second { // generous: machines are shared and -race is slow; 0.1 s is usual
 				t.Errorf("took %v", took)
 			}
 		})
@@ -266,7 +266,7 @@ func TestLargeHistoryWithALostUpdate(t *testing.T) {
 		}
 		ops = append(ops, Op{ID: len(ops), Read: true, Item: item, Value: b, Call: end, Return: end, Outcome: Value})
 	}
-	got := Check(ten, ops, 2*time.Second)
+	got := Check(ten, ops, time.Minute)
 	if got.Verdict != No || !strings.Contains(got.Reason, "77") {
 		t.Errorf("got %v %q, want no with item 77", got.Verdict, got.Reason)
 	}
@@ -285,7 +285,7 @@ func TestBudget(t *testing.T) {
 	ops = append(ops, Op{ID: len(ops), Read: true, Item: 1, Value: 61, Return: 1000, Outcome: Value})
 	began := time.Now()
 	got := Check(ten, ops, 200*time.Millisecond)
-	if took := time.Since(began); took > 8*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("took %v of a budget of 200 ms", took)
 	}
 	if got.Verdict == Yes {

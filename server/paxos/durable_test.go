@@ -75,10 +75,13 @@ func TestPromiseWaitsForTheDisk(t *testing.T) {
 		t.Fatalf("the promise is on disk, its answer still waits: %+v", out)
 	}
 	// And a lower ballot is refused.
-	n.Step(now, 3, &Prepare{Ballot: ids.Ballot{Counter: 0, Node: 3}})
-	out = take(n, now)
-	if diff := cmp.Diff([]Send{{To: 3, Message: &Reject{Ballot: ids.Ballot{Counter: 0, Node: 3}, Promised: b1}}}, out.Sends); diff != "" {
-		t.Fatal(diff)
+	b0 := ids.Ballot{Counter: 0, Node: 3}
+	for _, m := range []Message{&Prepare{Ballot: b0}, newView(b0, 1, view(b0)), &Heartbeat{Ballot: b0, ViewFirst: 1}} {
+		n.Step(now, 3, m)
+		out = take(n, now)
+		if diff := cmp.Diff([]Send{{To: 3, Message: &Reject{Ballot: b0, Promised: b1}}}, out.Sends); diff != "" {
+			t.Fatal(diff)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	runs = flag.Int("paxos.runs", 80, "random runs of TestRandomFaults")
+	runs = flag.Int("paxos.runs", 50, "random runs of TestRandomFaults")
 	seed = flag.Uint64("paxos.seed", 0, "the only seed to run; 0: many")
 )
 

@@ -2,9 +2,8 @@ package paxos
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"paxbank/server/ids"
 )
@@ -107,7 +106,7 @@ func TestPausedLeaderIsReplacedAndStepsDown(t *testing.T) {
 }
 
 func TestFollowerRejoinsWithoutElection(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(4) {
 		c := started(t, 3, seed)
 		c.live(false, 3)
 		for range 20 {
@@ -127,7 +126,7 @@ func TestFollowerRejoinsWithoutElection(t *testing.T) {
 }
 
 func TestNodeBehindTheViewGetsCatchUp(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(4) {
 		c := started(t, 3, seed)
 		c.live(false, 3)
 		c.propose(1, 9000) // more than two messages hold
@@ -175,7 +174,7 @@ func TestCandidateFetchesWhatIsChosen(t *testing.T) {
 }
 
 func TestCheckpointTransfer(t *testing.T) {
-	for seed := range uint64(9) {
+	for seed := range uint64(6) {
 		c := newCluster(t, 3, seed)
 		c.checkpoint = 700
 		c.live(true, 1, 2, 3)
@@ -302,8 +301,8 @@ func TestSilentFollowerCostsNothing(t *testing.T) {
 		}
 		return from == 3 || to == 3
 	}
-	for range 100 {
-		c.propose(1, 1000)
+	for range 20 {
+		c.propose(1, 2000)
 		c.run(3 * ms)
 	}
 	if sent == 0 || sent > maxInFlight+2*maxFrameEntries {
@@ -352,8 +351,8 @@ func TestLargeNewViewIsSplitAndRecordedWhole(t *testing.T) {
 	before := c.px(3).Views()
 	c.crash(3)
 	c.start(3)
-	if diff := cmp.Diff(before, c.px(3).Views()); diff != "" {
-		c.fatalf("views after a restart: %s", diff)
+	if after := c.px(3).Views(); !reflect.DeepEqual(before, after) {
+		c.fatalf("%d views before a restart, after it %d, or they differ", len(before), len(after))
 	}
 }
 

@@ -192,6 +192,8 @@ func (n *Node) SubmitStream(s pb.Bank_SubmitStreamServer) error {
 		select {
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()
+		case <-n.over:
+			return n.stopping()
 		case <-calls.signal:
 		}
 		for more := true; more; {

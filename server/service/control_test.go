@@ -116,6 +116,7 @@ func TestEpochs(t *testing.T) {
 		t.Errorf("the same reset again disconnected the node: %v", st)
 	}
 	b.submit(s, 1, 1, 2, 4, pb.Result_RESULT_COMMITTED) // another request: another epoch
+	b.quiet(s)                                          // the commit index is on disk too
 	s.restart()
 	if st := b.status(s); st.Epoch != 5 || b.balance(s, 2) != 14 {
 		t.Errorf("after reset and restart: %v, balance %d", st, b.balance(s, 2))

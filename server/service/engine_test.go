@@ -234,11 +234,11 @@ func TestLateTimer(t *testing.T) {
 
 // TestImpatientCaller: who goes away leaves nothing that blocks the owner.
 func TestImpatientCaller(t *testing.T) {
-	answers := make(chan uint64, 1)
+	asked, answers := make(chan uint64, 1), make(chan uint64, 1)
 	c := &fakeCore{step: func(_ ids.Time, events []replica.Event, out *replica.Effects) {
 		for _, e := range events {
 			if e.Kind == replica.EventSubmit {
-				answers <- e.Call
+				asked <- e.Call
 			}
 			if e.Kind == replica.EventMessage {
 				out.Answers = []replica.Answer{{Call: <-answers}}
@@ -256,6 +256,7 @@ func TestImpatientCaller(t *testing.T) {
 	if err == nil {
 		t.Error("a call without a caller was answered")
 	}
+	answers <- receive(t, "the call", asked)
 	e.deliver([]replica.Event{{Kind: replica.EventMessage}})
 	until(t, "no call waiting", func() (bool, string) {
 		open := -1

@@ -46,7 +46,8 @@ type Node struct {
 
 	opts Options
 	now  func() ids.Time
-	once sync.Once // fatal
+	once sync.Once     // fatal
+	over chan struct{} // closed by Close
 
 	mu      sync.Mutex // Configure, Reset, SetLive, Close: one at a time
 	closed  bool
@@ -80,7 +81,7 @@ func New(opts Options) (*Node, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{opts: opts, now: clock()}
+	n := &Node{opts: opts, now: clock(), over: make(chan struct{})}
 	id, configured := opts.Store.Identity()
 	if !configured {
 		return n, nil
@@ -121,7 +122,11 @@ func ServerOptions() []grpc.ServerOption { return transport.ServerOptions() }
 func (n *Node) Close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.closed {
+		return
+	}
 	n.closed = true
+	close(n.over)
 	n.stop()
 	n.opts.Transport.Close()
 }

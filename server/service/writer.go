@@ -78,6 +78,9 @@ func (w *writer) run() {
 		w.pending, w.last, w.busy = spare[:0], 0, last != 0
 		w.mu.Unlock()
 		if last == 0 {
+			// The buffers changed places all the same; without this, both ends
+			// would use one.
+			spare = records
 			continue
 		}
 		if err := w.disk.Write(records); err != nil {

@@ -17,6 +17,9 @@ type disk struct {
 	pending []write
 	free    ids.Time // when the last write accepted so far completes
 	slow    ids.Time // until then every write takes much longer
+
+	promised ids.Ballot // the highest in synced
+	last     uint64     // the highest index in synced
 }
 
 type write struct {
@@ -64,11 +67,22 @@ func (d *disk) write(number uint64, records []paxos.Record, done func(number uin
 func (d *disk) complete(records []paxos.Record) {
 	d.synced = append(append(d.synced, d.loose...), records...)
 	d.loose = nil
+	checkpoint := false
 	for i := range records {
-		if records[i].Kind == paxos.RecordCheckpoint {
-			d.compact()
-			return
+		r := &records[i]
+		switch r.Kind {
+		case paxos.RecordPromise, paxos.RecordFrame:
+			if d.promised.Less(r.Ballot) {
+				d.promised = r.Ballot
+			}
+			d.last = max(d.last, r.Last)
+		case paxos.RecordCheckpoint:
+			d.last = max(d.last, r.Commit)
+			checkpoint = true
 		}
+	}
+	if checkpoint {
+		d.compact()
 	}
 }
 

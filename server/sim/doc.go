@@ -15,10 +15,12 @@
 //	plan.go     what a seed decides
 //	world.go    the event loop and virtual time
 //	node.go     a node: process, queue, clock, step, effects
+//	checks.go   what is checked of a node in every step
 //	disk.go     what survives a crash and what does not
 //	network.go  delays, loss, duplicates, partitions, resets
 //	nemesis.go  the faults and when they strike
 //	client.go   clients: retries, duplicates, resolving what is unknown
+//	call.go     the node's side of a client's call, and the check of its answer
 //	truth.go    the checker: one model of every cluster's log, fed by whoever
 //	            applies an index first; everybody else has to agree with it
 //	finish.go   the liveness phase and the checks at the end

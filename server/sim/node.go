@@ -269,6 +269,7 @@ func (n *node) carryOut(f *replica.Effects) {
 // transmit sends a message. It reports true when that was the moment at which
 // the node had to crash.
 func (n *node) transmit(s replica.Send) bool {
+	n.keepsWord(s.Message)
 	n.w.net.send(n, s.To, s.Message)
 	if n.armed == "" || n.armed != nameOf(s.Message) {
 		return false
@@ -352,54 +353,6 @@ func (n *node) comeBack() {
 			n.setLive(true)
 		}
 	})
-}
-
-// observe is called by the core for every entry it applies.
-func (n *node) observe(e *bank.Entry, effect bank.Effect) {
-	if e.Index <= n.lastSeen {
-		n.w.fail("apply order", "%s applies index %d after %d", n.name, e.Index, n.lastSeen)
-	}
-	n.lastSeen, n.observed = e.Index, true
-	var digest uint64
-	digest, n.buf = digestEntry(e, effect, n.buf)
-	kept := applied{entry: *e, effect: effect}
-	kept.entry.Ended = append([]ids.Txn(nil), e.Ended...)
-	n.w.trace.add("apply", n.id, 0, kept, digest, "")
-	if n.era.truth.apply(n.w.now, n.cluster, n.name, e, effect, digest) {
-		n.w.cov.add("entry", entryName(e)+" "+effect.String())
-	}
-}
-
-// check compares the replica with the truth after a step.
-func (n *node) check(f *replica.Effects) {
-	w := n.w
-	if len(f.Records) > 0 && f.Write == 0 || len(f.Records) == 0 && f.Write != 0 {
-		w.fail("effects", "%d records in write %d", len(f.Records), f.Write)
-	}
-	if !n.observed && w.steps%16 != 0 {
-		return
-	}
-	n.checkState()
-}
-
-func (n *node) checkState() {
-	s := n.core.Status()
-	t := &n.era.truth.logs[n.cluster]
-	n.era.truth.checksum(n.cluster, n.name, s.Applied, s.Checksum)
-	if s.Applied < t.high {
-		return
-	}
-	for _, b := range n.core.Balances(true) {
-		want, ok := t.balances[b.Item]
-		switch {
-		case b.Balance < 0:
-			n.w.fail("no overdraft", "%s holds %d on item %d", n.name, b.Balance, b.Item)
-		case !ok:
-			n.w.fail("money", "%s of %s holds item %d of another cluster", n.name, n.w.plan.topology.Clusters[n.cluster].ID, b.Item)
-		case want != b.Balance:
-			n.w.fail("money", "%s holds %d on item %d after index %d; by the log it is %d", n.name, b.Balance, b.Item, s.Applied, want)
-		}
-	}
 }
 
 func describeRecords(records []paxos.Record) string {

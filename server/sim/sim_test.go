@@ -3,6 +3,11 @@ package sim
 import (
 	"testing"
 	"time"
+
+	"paxbank/server/bank"
+	"paxbank/server/ids"
+	"paxbank/server/paxos"
+	"paxbank/server/replica"
 )
 
 // budget is how long TestSeeds goes on; `make sim` plays more.
@@ -42,17 +47,62 @@ func TestSeedRepeats(t *testing.T) {
 	}
 }
 
-// TestSabotageIsSeen: a shell that lies to the core breaks an invariant, and the
+// liar is a replica whose effects are tampered with on their way to the shell.
+type liar struct {
+	core
+	tamper func(f *replica.Effects)
+}
+
+func (l liar) Effects() *replica.Effects {
+	f := l.core.Effects()
+	l.tamper(f)
+	return f
+}
+
+func lying(tamper func(f *replica.Effects)) func(replica.Config, paxos.Stable, ids.Time) (core, error) {
+	return func(cfg replica.Config, st paxos.Stable, now ids.Time) (core, error) {
+		c, err := newReplica(cfg, st, now)
+		return liar{c, tamper}, err
+	}
+}
+
+// TestSabotageIsSeen: a shell or a core that lies breaks an invariant, and the
 // simulator notices within a few seeds.
 func TestSabotageIsSeen(t *testing.T) {
-	for name, s := range map[string]sabotage{"no sync": sabotageNoSync, "other epochs": sabotageEpoch} {
-		t.Run(name, func(t *testing.T) {
-			const seeds = 120
-			for seed := range uint64(seeds) {
-				if res := Run(Options{Seed: seed, Requests: 150, sabotage: s}); res.Failure != nil {
-					t.Logf("seed %d: %v", seed, res.Failure)
-					return
+	for _, tc := range []struct {
+		name, invariant string // empty: any
+		opt             Options
+	}{
+		{"disks that lie about fsync", "", Options{sabotage: sabotageNoSync}},
+		{"messages of another epoch", "", Options{sabotage: sabotageEpoch}},
+		{"promises before they are on disk", "persist before promise", Options{newCore: lying(func(f *replica.Effects) {
+			for i := range f.Sends {
+				f.Sends[i].After = 0
+			}
+		})}},
+		{"guesses told as facts", "durability", Options{newCore: lying(func(f *replica.Effects) {
+			for i := range f.Answers {
+				if f.Answers[i].Outcome == bank.OutcomeUnknown {
+					f.Answers[i].Outcome = bank.OutcomeCommitted
 				}
+			}
+		})}},
+		{"answers that are never given", "deadline", Options{newCore: lying(func(f *replica.Effects) { f.Answers = nil })}},
+		{"a core that never wakes up", "liveness", Options{newCore: lying(func(f *replica.Effects) { f.Wake = 0 })}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			const seeds = 400
+			for seed := range uint64(seeds) {
+				tc.opt.Seed, tc.opt.Requests = seed, 150
+				res := Run(tc.opt)
+				if res.Failure == nil {
+					continue
+				}
+				if tc.invariant != "" && res.Failure.Invariant != tc.invariant {
+					t.Errorf("seed %d: %q noticed, want %q: %v", seed, res.Failure.Invariant, tc.invariant, res.Failure)
+				}
+				t.Logf("seed %d: %v", seed, res.Failure)
+				return
 			}
 			t.Errorf("%d seeds see nothing", seeds)
 		})

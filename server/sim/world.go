@@ -59,6 +59,7 @@ type era struct {
 	truth    *truth
 	reads    []readSeen
 	requests []*request
+	views    []map[ids.Ballot]uint64 // by cluster: where each leader's view begins
 }
 
 func newWorld(opt Options, p *plan, rng *rand.Rand, cov Coverage) *world {
@@ -85,6 +86,9 @@ func newWorld(opt Options, p *plan, rng *rand.Rand, cov Coverage) *world {
 
 func (w *world) beginEra(epoch uint64) {
 	w.era = &era{epoch: epoch, truth: newTruth(w.plan.topology, w.fail)}
+	for range w.plan.topology.Clusters {
+		w.era.views = append(w.era.views, map[ids.Ballot]uint64{})
+	}
 	w.eras = append(w.eras, w.era)
 }
 
