@@ -115,7 +115,7 @@ func start(t *testing.T, mode string) (*Fleet, Config, error) {
 	dir := t.TempDir()
 	cfg := config(filepath.Join(dir, "nodes"), filepath.Join(dir, "data"))
 	if mode == "mute" {
-		cfg.ReadyTimeout = 300 * time.Millisecond
+		cfg.ReadyTimeout = 2 * time.Second
 	}
 	f, err := Start(t.Context(), cfg)
 	if err == nil {
@@ -248,7 +248,7 @@ func TestNodeThatNeverServes(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"node n1 on 127.0.0.1:", "within 300ms", "node n1, GOGC="} {
+	for _, want := range []string{"node n1 on 127.0.0.1:", "within 2s", "node n1, GOGC="} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %q", err, want)
 		}

@@ -197,7 +197,7 @@ func TestKeepState(t *testing.T) {
 }
 
 func TestUnknownIsResolved(t *testing.T) {
-	b, r := bank(t, Options{Deadline: 50 * time.Millisecond})
+	b, r := bank(t, Options{Deadline: 500 * time.Millisecond})
 	b.Decide = func(_ string, q *pb.TransactionRequest) fakebank.Fate {
 		switch q.GetTransfer().GetAmount() {
 		case 1:

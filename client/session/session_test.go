@@ -126,7 +126,7 @@ func TestNamedLeaderIsGone(t *testing.T) {
 	bank.SetLive(false, "n1")
 	// Followers that still believe in a leader that is away are an election to
 	// come, never a missing quorum; at the deadline nothing had been taken.
-	r := s.Transfer(context.Background(), 1, 2, 1, 200*time.Millisecond)
+	r := s.Transfer(context.Background(), 1, 2, 1, 600*time.Millisecond)
 	want(t, r, Unavailable)
 	if r.Attempts < 4 {
 		t.Errorf("%d attempts until the deadline, want more than one pass", r.Attempts)
@@ -159,7 +159,7 @@ func TestNoQuorumIsToldQuickly(t *testing.T) {
 			}
 			want(t, r, Unavailable)
 			want(t, s.Read(ctx, 1, long), Unavailable)
-			if took := time.Since(began); took > time.Second {
+			if took := time.Since(began); took > long/2 {
 				t.Errorf("took %s", took)
 			}
 			if !strings.Contains(r.Message, "c1 has no quorum") {
@@ -179,7 +179,7 @@ func TestLostAnswer(t *testing.T) {
 				bank.NoStream = !stream
 				bank.Decide = func(string, *pb.TransactionRequest) fakebank.Fate { return fate }
 				ctx := context.Background()
-				r := s.Transfer(ctx, 1, 2, 1, 50*time.Millisecond)
+				r := s.Transfer(ctx, 1, 2, 1, 300*time.Millisecond)
 				want(t, r, Unknown)
 				if got := s.DoneBelow(); got != r.Timestamp {
 					t.Errorf("done_below is %d while %d is open", got, r.Timestamp)
@@ -213,7 +213,7 @@ func TestDoubtIsNotForgotten(t *testing.T) {
 			}
 			return then
 		}
-		r := s.Transfer(context.Background(), 1, 2, 1, 300*time.Millisecond)
+		r := s.Transfer(context.Background(), 1, 2, 1, 600*time.Millisecond)
 		want(t, r, Unknown)
 		if r.Attempts < 2 {
 			t.Errorf("%d attempts, want a second one", r.Attempts)
@@ -337,4 +337,26 @@ func TestRenewAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, s.Transfer(context.Background(), 1, 2, 1, 100*time.Millisecond), Unavailable)
+}
+
+// TestHangUp: what was under way on a stream is in doubt, and the next transfer
+// has a stream of its own.
+func TestHangUp(t *testing.T) {
+	bank, s := open(t)
+	arrived := make(chan struct{})
+	first := true
+	bank.Decide = func(string, *pb.TransactionRequest) fakebank.Fate {
+		if first {
+			first = false
+			close(arrived)
+			return fakebank.DoSilently
+		}
+		return fakebank.Abort
+	}
+	result := make(chan Result, 1)
+	go func() { result <- s.Transfer(context.Background(), 1, 2, 1, 300*time.Millisecond) }()
+	<-arrived
+	s.nodes.HangUp()
+	want(t, <-result, Unknown)
+	want(t, s.Transfer(context.Background(), 1, 2, 1, long), Aborted)
 }

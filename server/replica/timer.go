@@ -68,4 +68,3 @@ func (t *timers) next() ids.Time {
 	return t.heap[0].at
 }
 
-func (t *timers) clear() { t.heap = nil }

@@ -273,17 +273,24 @@ func (e *engine) run() {
 	}()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	armed := ids.Time(0) // when the timer fires; 0: nobody waits for it
 	for {
-		if e.wakeAt == 0 {
-			timer.Stop()
-		} else {
-			timer.Reset(max(0, time.Duration(e.wakeAt-e.now())))
+		// Most turns only move the wake-up further off. The timer then fires early
+		// and is set anew, which is cheaper than setting it every time: the runtime
+		// would wake the process for each of the times it was ever set to.
+		if e.wakeAt != 0 && (armed == 0 || e.wakeAt < armed) {
+			armed = e.wakeAt
+			timer.Reset(max(0, time.Duration(armed-e.now())))
 		}
 		select {
 		case <-e.stop:
 			return
 		case <-e.wake:
 		case <-timer.C:
+			armed = 0
+			if e.wakeAt == 0 || e.now() < e.wakeAt {
+				continue
+			}
 		}
 		if e.wakeAt != 0 && e.now() > e.wakeAt+ids.Time(lateAfter) {
 			timer.Reset(grace)
@@ -291,6 +298,7 @@ func (e *engine) run() {
 			case <-e.stop:
 				return
 			case <-timer.C:
+				armed = 0
 			}
 		}
 		e.turn()

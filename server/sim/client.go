@@ -91,13 +91,13 @@ func (c *client) newEra() {
 // back for the next.
 func (c *client) work() {
 	w := c.w
-	if !w.faulty || w.issued >= w.plan.requests {
+	if w.issued >= w.plan.requests {
 		return
 	}
 	if c.active < w.plan.outstanding {
 		w.issued++
 		c.issue(c.invent())
-		if w.chance(w.plan.abandon) {
+		if w.faulty && w.chance(w.plan.abandon) {
 			c.die()
 		}
 	}

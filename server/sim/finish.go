@@ -33,10 +33,14 @@ func (w *world) finish() {
 func (w *world) settle(after string) {
 	limit := w.now + ids.Time(settleMax)
 	due := w.now
+	issued := w.issued
 	for {
 		w.next()
 		if w.now < due {
 			continue
+		}
+		if issued != w.issued { // clients that the faults held up catch up
+			issued, limit = w.issued, w.now+ids.Time(settleMax)
 		}
 		due = w.now + ids.Time(settlePoll)
 		missing := w.unfinished()
@@ -52,6 +56,9 @@ func (w *world) settle(after string) {
 
 // unfinished says what has not come to rest, or nothing.
 func (w *world) unfinished() string {
+	if w.issued < w.plan.requests {
+		return fmt.Sprintf("clients have sent %d of %d requests", w.issued, w.plan.requests)
+	}
 	for _, c := range w.clients {
 		if len(c.open) > 0 {
 			return fmt.Sprintf("%s has not ended (%d sends, resolving %v)", c.open[0], len(c.open[0].sends), c.open[0].resolving)

@@ -123,7 +123,7 @@ func (s *Store) open(fsys vfs.FS) error {
 		return fmt.Errorf("data directory %s cannot be read: %w", s.dir, rootCause(err))
 	}
 	s.cache = pebble.NewCache(cacheBytes)
-	db, err := pebble.Open(s.dir, &pebble.Options{
+	opts := &pebble.Options{
 		FS:                    fsys,
 		Lock:                  s.lock,
 		Cache:                 s.cache,
@@ -132,7 +132,12 @@ func (s *Store) open(fsys vfs.FS) error {
 		Logger:                logger{s},
 		MaxOpenFiles:          64,
 		L0CompactionThreshold: 2,
-	})
+	}
+	// The usual scheduler looks ten times a second whether a compaction may
+	// start, which nine idle nodes on one machine feel. This one looks when a
+	// flush or a compaction ends, and that is when something can have changed.
+	opts.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
+	db, err := pebble.Open(s.dir, opts)
 	if err != nil {
 		return s.damaged(rootCause(err))
 	}
