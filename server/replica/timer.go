@@ -67,4 +67,3 @@ func (t *timers) next() ids.Time {
 	}
 	return t.heap[0].at
 }
-

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -98,7 +97,9 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	lock, err := pebble.LockDirectory(dir, opts.FS)
 	if err != nil {
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || isReadOnly(err) {
+		// The lock of another process is a bare errno; a file that cannot be made
+		// names its path.
+		if path := (*fs.PathError)(nil); errors.As(err, &path) {
 			return nil, fmt.Errorf("data directory %s cannot be written: %w", dir, rootCause(err))
 		}
 		return nil, fmt.Errorf("data directory %s is in use by another process; stop that one or choose another --data", dir)
@@ -490,12 +491,7 @@ func rootCause(err error) error {
 	return err
 }
 
-func isReadOnly(err error) bool {
-	var path *fs.PathError
-	return errors.As(err, &path) && !errors.Is(err, os.ErrExist)
-}
-
-// oneLine keeps the first line of each joined error.
+// oneLine joins the lines of an error.
 func oneLine(err error) error {
 	if s := err.Error(); strings.Contains(s, "\n") {
 		return errors.New(strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "))
