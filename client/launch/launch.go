@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -284,6 +285,22 @@ func (f *Fleet) Kill(id string) error {
 		return err
 	}
 	n.process.kill()
+	return nil
+}
+
+// Signal sends a signal to a node and what it started: SIGSTOP freezes it,
+// SIGCONT lets it go on.
+func (f *Fleet) Signal(id string, sig syscall.Signal) error {
+	n, err := f.node(id)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-n.process.ended:
+		return fmt.Errorf("node %s has ended: %s", id, n.process.how())
+	default:
+	}
+	n.process.signal(sig)
 	return nil
 }
 

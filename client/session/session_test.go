@@ -311,6 +311,40 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
+// TestSharedConnections: sessions that share connections give their requests the
+// same timestamps, and each must get its own answers.
+func TestSharedConnections(t *testing.T) {
+	_, first := open(t)
+	second, err := New(first.nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.SetEpoch(1, first.topology.Hash())
+	const each = 100
+	var wg sync.WaitGroup
+	for i, s := range []*Session{first, second} {
+		for range each {
+			// The poor session's transfers fail, so a mixed-up answer shows too.
+			from, amount, expected := int64(1), int64(1), Committed
+			if i == 1 {
+				from, amount, expected = 2, 1000, InsufficientFunds
+			}
+			wg.Go(func() {
+				for range 5 {
+					if r := s.Transfer(context.Background(), from, 3, amount, long); r.Outcome != expected {
+						if i == 0 && r.Outcome == InsufficientFunds {
+							continue // item 1 holds only ten
+						}
+						t.Errorf("session %d: outcome %s (%s), want %s", i, r.Outcome, r.Message, expected)
+						return
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
 func TestLedger(t *testing.T) {
 	l := ledger{next: 1, low: 1, closed: map[uint64]bool{}}
 	for range 4 {

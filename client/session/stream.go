@@ -28,10 +28,13 @@ type stream struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	queue   []*delivery          // not given to the stream yet
-	pending map[uint64]*delivery // by timestamp; a call has one send a node
+	queue   []*delivery        // not given to the stream yet
+	pending map[name]*delivery // a call has one send a node
 	dead    bool
 }
+
+// name of a request: sessions that share connections share streams too.
+type name struct{ client, timestamp uint64 }
 
 // enqueue puts a transfer on the node's stream, opening one if there is none.
 // REQUIRES: l.mu is held and the link is open.
@@ -39,7 +42,7 @@ func (l *link) enqueue(d *delivery) {
 	st := l.stream
 	if st == nil {
 		ctx, cancel := context.WithCancel(context.Background())
-		st = &stream{link: l, wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel, pending: map[uint64]*delivery{}}
+		st = &stream{link: l, wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel, pending: map[name]*delivery{}}
 		l.stream = st
 		l.wg.Add(1)
 		go st.run(l.bank)
@@ -95,7 +98,7 @@ func (st *stream) take() *pb.TransactionRequestBatch {
 	}
 	b := &pb.TransactionRequestBatch{Requests: make([]*pb.TransactionRequest, 0, n)}
 	for _, d := range st.queue[:n] {
-		st.pending[d.request.Timestamp] = d
+		st.pending[name{d.request.ClientId, d.request.Timestamp}] = d
 		b.Requests = append(b.Requests, d.request)
 	}
 	if n == len(st.queue) {
@@ -118,12 +121,12 @@ func (st *stream) receive(client grpc.BidiStreamingClient[pb.TransactionRequestB
 		l.heard.Store(time.Now().UnixNano())
 		l.mu.Lock()
 		for _, r := range batch.GetReplies() {
-			// The session has one client id, so the timestamp alone names the request.
-			d := st.pending[r.GetTimestamp()]
-			if d == nil || d.request.ClientId != r.GetClientId() {
+			n := name{r.GetClientId(), r.GetTimestamp()}
+			d := st.pending[n]
+			if d == nil {
 				continue
 			}
-			delete(st.pending, r.GetTimestamp())
+			delete(st.pending, n)
 			a := transferAnswer(r)
 			a.at = d.at
 			d.call.answers <- a // has room: one send a node

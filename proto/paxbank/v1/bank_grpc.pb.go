@@ -34,8 +34,15 @@ const (
 //
 // Bank is served by every node. A node that does not lead the sender's (or the
 // item's) cluster answers RESULT_NOT_LEADER with the leader it knows of. A node
-// that was disconnected with Control.SetLive(false) fails every call of this
-// service with the gRPC status UNAVAILABLE.
+// that was disconnected with Control.SetLive(false), or was not configured yet,
+// fails every call of this service with the gRPC status UNAVAILABLE.
+//
+// An UNAVAILABLE whose message begins with "refused: " (as in "refused: n1 is
+// disconnected") says that the node did not look at the request: it had no
+// effect and never will, so a client may take it for not sent. A stream that
+// ends so says it of every request on it that was not answered. After any other
+// error, or with another message, the request may still take effect, and its
+// outcome is unknown until some node tells or Resolve settles it.
 type BankClient interface {
 	// Submit carries out one transfer and answers when its outcome is known or
 	// its deadline has passed. It goes to the leader of the sender's cluster.
@@ -107,8 +114,15 @@ func (c *bankClient) Resolve(ctx context.Context, in *ResolveRequest, opts ...gr
 //
 // Bank is served by every node. A node that does not lead the sender's (or the
 // item's) cluster answers RESULT_NOT_LEADER with the leader it knows of. A node
-// that was disconnected with Control.SetLive(false) fails every call of this
-// service with the gRPC status UNAVAILABLE.
+// that was disconnected with Control.SetLive(false), or was not configured yet,
+// fails every call of this service with the gRPC status UNAVAILABLE.
+//
+// An UNAVAILABLE whose message begins with "refused: " (as in "refused: n1 is
+// disconnected") says that the node did not look at the request: it had no
+// effect and never will, so a client may take it for not sent. A stream that
+// ends so says it of every request on it that was not answered. After any other
+// error, or with another message, the request may still take effect, and its
+// outcome is unknown until some node tells or Resolve settles it.
 type BankServer interface {
 	// Submit carries out one transfer and answers when its outcome is known or
 	// its deadline has passed. It goes to the leader of the sender's cluster.

@@ -32,6 +32,11 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Control works also while the node is disconnected.
+//
+// Errors are gRPC statuses: INVALID_ARGUMENT for a request that makes no sense,
+// FAILED_PRECONDITION for one that does not fit the node's state (not configured,
+// an epoch that is over, another topology in the same epoch), UNAVAILABLE while
+// the node stops or its disk fails.
 type ControlClient interface {
 	// Configure tells a node what bank it belongs to and which node it is. The
 	// node persists it and starts (or, when its data directory already holds
@@ -41,7 +46,10 @@ type ControlClient interface {
 	// answered. The node is disconnected afterwards.
 	Reset(ctx context.Context, in *ResetRequest, opts ...grpc.CallOption) (*ResetReply, error)
 	// SetLive(false) makes the node behave as disconnected from everybody;
-	// SetLive(true) brings it back as a follower.
+	// SetLive(true) brings it back as a follower. While it is disconnected, calls
+	// of Bank fail with UNAVAILABLE and a message that begins with "refused: ",
+	// which tells the client that the node did not look at them (bank.proto); what
+	// it had taken before and not answered may not be refused in this way.
 	SetLive(ctx context.Context, in *SetLiveRequest, opts ...grpc.CallOption) (*SetLiveReply, error)
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error)
 }
@@ -99,6 +107,11 @@ func (c *controlClient) Status(ctx context.Context, in *StatusRequest, opts ...g
 // for forward compatibility.
 //
 // Control works also while the node is disconnected.
+//
+// Errors are gRPC statuses: INVALID_ARGUMENT for a request that makes no sense,
+// FAILED_PRECONDITION for one that does not fit the node's state (not configured,
+// an epoch that is over, another topology in the same epoch), UNAVAILABLE while
+// the node stops or its disk fails.
 type ControlServer interface {
 	// Configure tells a node what bank it belongs to and which node it is. The
 	// node persists it and starts (or, when its data directory already holds
@@ -108,7 +121,10 @@ type ControlServer interface {
 	// answered. The node is disconnected afterwards.
 	Reset(context.Context, *ResetRequest) (*ResetReply, error)
 	// SetLive(false) makes the node behave as disconnected from everybody;
-	// SetLive(true) brings it back as a follower.
+	// SetLive(true) brings it back as a follower. While it is disconnected, calls
+	// of Bank fail with UNAVAILABLE and a message that begins with "refused: ",
+	// which tells the client that the node did not look at them (bank.proto); what
+	// it had taken before and not answered may not be refused in this way.
 	SetLive(context.Context, *SetLiveRequest) (*SetLiveReply, error)
 	Status(context.Context, *StatusRequest) (*StatusReply, error)
 	mustEmbedUnimplementedControlServer()
