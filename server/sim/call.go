@@ -74,6 +74,7 @@ func (n *node) answer(a replica.Answer) {
 	r := s.request
 	w.trace.note("answer", n.id, "%d %s final=%v balance=%d leader=%d %q: %s", a.Call, a.Outcome, a.Final, a.Balance, a.Leader, a.Message, r)
 	w.cov.add("answer", r.kind(s.resolve)+" "+a.Outcome.String())
+	w.refused(&a)
 	n.checkAnswer(s, a)
 	if r.read && a.Outcome == bank.OutcomeCommitted {
 		r.era.reads = append(r.era.reads, readSeen{r.item, a.Balance, s.start, w.now, n.name})

@@ -22,6 +22,9 @@ func (n *node) observe(e *bank.Entry, effect bank.Effect) {
 	n.w.trace.add("apply", n.id, 0, kept, digest, "")
 	if n.era.truth.apply(n.w.now, n.cluster, n.name, e, effect, digest) {
 		n.w.cov.add("entry", entryName(e)+" "+effect.String())
+		if n.era == n.w.era {
+			n.w.entryApplied(n.cluster, e, effect)
+		}
 		n.onMajority(e.Index)
 	}
 }

@@ -20,6 +20,17 @@ func (c Coverage) Merge(other Coverage) {
 	}
 }
 
+// Missing lists what every large campaign has to meet and this one did not.
+func (c Coverage) Missing() []string {
+	var missing []string
+	for _, name := range Expected() {
+		if c[name] == 0 {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
 // Table lists the counts by group, four to a line.
 func (c Coverage) Table() string {
 	keys := make([]string, 0, len(c))

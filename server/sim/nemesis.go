@@ -1,6 +1,10 @@
 package sim
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"paxbank/server/ids"
 )
 
@@ -51,6 +55,29 @@ var faults = [faultKinds]struct {
 	faultLoss:         {"loss-burst", 0.2, 3 * second, (*world).strikeLoss},
 	faultDeaf:         {"client-cut", 0.2, 2 * second, (*world).strikeDeaf},
 	faultReset:        {"reset", 0.08, 6 * second, (*world).strikeReset},
+}
+
+// Faults returns the names of the faults.
+func Faults() []string {
+	var names []string
+	for i := range faults {
+		names = append(names, faults[i].name)
+	}
+	return names
+}
+
+// ParseFaults reads names of faults, separated by commas; "none" is an empty list.
+func ParseFaults(s string) ([]string, error) {
+	if s == "none" {
+		return []string{}, nil
+	}
+	names := strings.Split(s, ",")
+	for _, n := range names {
+		if !slices.Contains(Faults(), n) {
+			return nil, fmt.Errorf("no fault %q; there are %s", n, strings.Join(Faults(), " "))
+		}
+	}
+	return names, nil
 }
 
 // startNemesis lets every fault of the plan strike again and again.

@@ -33,6 +33,7 @@ func (t *network) send(from *node, to ids.Node, m any) {
 	digest := digestOf(m)
 	w.trace.add("send", from.id, to, m, digest, "")
 	w.cov.add("message", nameOf(m))
+	w.twoPCSent(from, m)
 	p := &w.plan.net
 	link := t.link(from.id, to)
 	loss, dup := p.loss, p.dup

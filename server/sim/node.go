@@ -100,6 +100,7 @@ func (n *node) boot(e *era) {
 // forget drops what is queued, held and scheduled.
 func (n *node) forget() {
 	n.session++
+	n.forgetWaits()
 	n.events, n.held = nil, nil
 	n.queued, n.wake, n.wakeSet, n.stall, n.armed = false, 0, 0, 0, ""
 	n.durable = 0
@@ -128,6 +129,7 @@ func (n *node) crash() {
 	n.process++
 	n.forget()
 	n.disk.crash()
+	w.nodeLost(n, true)
 	n.breakCalls()
 	silent := w.chance(0.3) // the whole machine is gone: nobody resets its connections
 	for _, m := range w.nodes {
@@ -177,6 +179,8 @@ func (n *node) setLive(live bool) {
 	n.live = live
 	if !live {
 		n.breakCalls()
+		n.forgetWaits()
+		n.w.nodeLost(n, false)
 	}
 	// That a write is on disk is no input from outside: it is told again.
 	if n.durable > 0 {

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -87,12 +88,12 @@ func newPlan(opt Options, rng *rand.Rand) (*plan, error) {
 	if err := p.bank(rng); err != nil {
 		return nil, err
 	}
-	p.calm = rng.Float64() < 0.08
+	p.calm = rng.Float64() < 0.08 && opt.Faults == nil
 	p.machines(rng)
 	p.limit(rng)
 	p.load(opt, rng)
 	if !p.calm {
-		p.misfortunes(rng)
+		p.misfortunes(opt, rng)
 	}
 	return p, nil
 }
@@ -241,11 +242,15 @@ func (p *plan) load(opt Options, rng *rand.Rand) {
 }
 
 // misfortunes chooses which faults are on, and how often each strikes.
-func (p *plan) misfortunes(rng *rand.Rand) {
+func (p *plan) misfortunes(opt Options, rng *rand.Rand) {
 	intensity := oneOf(rng, 0.5, 1.0, 2.0, 4.0)
 	p.downMean = oneOf(rng, 50*millisecond, 500*millisecond, 3*second)
 	for kind := range faultKinds {
-		if rng.Float64() < faults[kind].likely {
+		strikes := rng.Float64() < faults[kind].likely
+		if opt.Faults != nil {
+			strikes = slices.Contains(*opt.Faults, faults[kind].name)
+		}
+		if strikes {
 			every := ids.Duration(float64(faults[kind].every) / intensity * (0.5 + rng.Float64()))
 			p.faults = append(p.faults, faultPlan{faultKind(kind), every})
 		}

@@ -19,8 +19,14 @@ type Options struct {
 	// Shape fixes the bank's shape, "2x3" for two clusters of three nodes or
 	// "1+3+5" for clusters of unequal size. Empty: the seed decides.
 	Shape string
+	// Faults, when set, are the only faults that strike, and each of them does: some
+	// of Faults(), or none. nil: the seed decides. The network and the disks stay
+	// those of the seed.
+	Faults *[]string
 	// Requests is how many requests the clients send; 0: about 350.
 	Requests int
+	// Trim makes the run smaller than the seed decided.
+	Trim Trim
 	// Trace, when set, gets every line of the trace as it happens.
 	Trace io.Writer
 	// TraceLines is how many of the last lines a failure keeps; 0: 400.
@@ -87,6 +93,10 @@ func Run(opt Options) (res Result) {
 	if err != nil {
 		res.Failure = &Failure{Invariant: "setup", Detail: err.Error()}
 		return res
+	}
+	plan.trim(opt.Trim)
+	if opt.Trim.Salt != 0 {
+		rng = rand.New(rand.NewPCG(opt.Seed, opt.Trim.Salt))
 	}
 	res.Shape, res.Plan = plan.shape, plan.String()
 	w := newWorld(opt, plan, rng, res.Coverage)

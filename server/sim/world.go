@@ -60,6 +60,8 @@ type era struct {
 	reads    []readSeen
 	requests []*request
 	views    []map[ids.Ballot]uint64 // by cluster: where each leader's view begins
+	losses   *losses                 // for coverage
+	branches *branches               // for coverage
 }
 
 func newWorld(opt Options, p *plan, rng *rand.Rand, cov Coverage) *world {
@@ -85,7 +87,8 @@ func newWorld(opt Options, p *plan, rng *rand.Rand, cov Coverage) *world {
 }
 
 func (w *world) beginEra(epoch uint64) {
-	w.era = &era{epoch: epoch, truth: newTruth(w.plan.topology, w.fail)}
+	w.era = &era{epoch: epoch, truth: newTruth(w.plan.topology, w.fail),
+		losses: newLosses(len(w.plan.topology.Clusters)), branches: newBranches()}
 	for range w.plan.topology.Clusters {
 		w.era.views = append(w.era.views, map[ids.Ballot]uint64{})
 	}

@@ -4,16 +4,22 @@
 //	sim -first 1000 -seeds 200  seeds 1000 to 1199
 //	sim -seed 4711 -v           one seed, with every line of its trace
 //	sim -seed 4711 -shape 3x3   one seed in another shape
+//	sim -faults rift,crash      every seed with these faults and no others
+//
+// A campaign of 2,000 seeds or more, with every shape and fault, also has to meet
+// everything that sim.Expected lists.
 //
 // It exits 0 when every check held, 1 when one did not, 64 for bad usage.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +41,17 @@ type options struct {
 	verbose  bool
 	duration time.Duration
 	keepOn   bool
+	faults   *[]string
+	trim     sim.Trim
+	shrink   time.Duration
+	coverage bool
 }
+
+// coverageSeeds is from how many seeds on a campaign has to cover everything.
+const coverageSeeds = 2000
+
+// shrinkRuns bounds the search for a smaller failing run.
+const shrinkRuns = 2000
 
 func run() int {
 	var o options
@@ -53,6 +69,17 @@ func run() int {
 	flag.BoolVar(&o.verbose, "v", false, "with -seed: print the whole trace as it happens")
 	flag.DurationVar(&o.duration, "for", 0, "begin no new seed after so long (default: no limit)")
 	flag.BoolVar(&o.keepOn, "keep-going", false, "go on after a failure, and show only its summary")
+	flag.BoolVar(&o.coverage, "coverage", true, "count what was met; fail when a large campaign misses something")
+	flag.Func("faults", "only these, separated by commas; none: no fault strikes\n"+strings.Join(sim.Faults(), " "), func(s string) error {
+		names, err := sim.ParseFaults(s)
+		o.faults = &names
+		return err
+	})
+	flag.Func("trim", "make the run smaller than the seed decides, as a failure's report says", func(s string) (err error) {
+		o.trim, err = sim.ParseTrim(s)
+		return err
+	})
+	flag.DurationVar(&o.shrink, "shrink", 20*time.Second, "look so long for a smaller run that fails in the same way")
 	flag.Parse()
 	if flag.NArg() > 0 || o.parallel < 1 || o.requests < 0 {
 		fmt.Fprintf(os.Stderr, "sim: unexpected argument; see sim -help\n")
@@ -65,12 +92,16 @@ func run() int {
 }
 
 func (o *options) play(seed uint64) sim.Result {
-	return sim.Run(sim.Options{Seed: seed, Shape: o.shape, Requests: o.requests, TraceLines: o.lines})
+	return sim.Run(o.simOptions(seed))
+}
+
+func (o *options) simOptions(seed uint64) sim.Options {
+	return sim.Options{Seed: seed, Shape: o.shape, Faults: o.faults, Requests: o.requests, Trim: o.trim, TraceLines: o.lines}
 }
 
 func playOne(o *options) int {
 	fmt.Printf("seed %d\n", o.seed)
-	opt := sim.Options{Seed: o.seed, Shape: o.shape, Requests: o.requests, TraceLines: o.lines}
+	opt := o.simOptions(o.seed)
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
 	if o.verbose {
 		opt.Trace = out
@@ -145,10 +176,19 @@ func playMany(o *options) int {
 		fmt.Fprintln(os.Stderr)
 	}
 	took := time.Since(started)
-	fmt.Print(total.Table())
+	missing := []string(nil)
+	if o.coverage {
+		fmt.Print(total.Table())
+		if done >= coverageSeeds && o.shape == "" && o.faults == nil && o.requests == 0 && len(failed) == 0 {
+			missing = total.Missing()
+		}
+	}
+	for _, m := range missing {
+		fmt.Printf("FAIL coverage: %d seeds have not met %q\n", done, m)
+	}
 	fmt.Printf("%d seeds in %s (%.0f a minute), %d steps, %.0f virtual seconds, %d failed\n",
 		done, took.Round(time.Millisecond), float64(done)/took.Minutes(), steps, virtual, len(failed))
-	if len(failed) > 0 {
+	if len(failed)+len(missing) > 0 {
 		return 1
 	}
 	return 0
@@ -157,6 +197,16 @@ func playMany(o *options) int {
 // report prints what broke, and the command that breaks it again.
 func report(o *options, r *sim.Result, trace bool) {
 	f := r.Failure
+	if trace && o.shrink > 0 {
+		fmt.Printf("\nFAIL seed %d: %s\n  plan: %s\n  looking for a smaller run that fails in the same way, for at most %s\n",
+			r.Seed, f.Error(), r.Plan, o.shrink)
+		until := time.Now().Add(o.shrink)
+		opt, small := sim.Shrink(o.simOptions(r.Seed), *r, shrinkRuns, func() bool { return time.Now().After(until) })
+		smaller := *o
+		smaller.trim, smaller.shrink = opt.Trim, 0
+		report(&smaller, &small, true)
+		return
+	}
 	fmt.Printf("\nFAIL seed %d: %s\n  plan: %s\n", r.Seed, f.Error(), r.Plan)
 	if trace {
 		for _, l := range r.Trace {
@@ -170,6 +220,12 @@ func report(o *options, r *sim.Result, trace bool) {
 	again := fmt.Sprintf("go run ./server/sim/cmd/sim -seed %d", r.Seed)
 	if o.shape != "" {
 		again += " -shape " + o.shape
+	}
+	if o.faults != nil {
+		again += " -faults " + cmp.Or(strings.Join(*o.faults, ","), "none")
+	}
+	if t := o.trim.String(); t != "" {
+		again += " -trim " + t
 	}
 	if o.requests != 0 {
 		again += fmt.Sprintf(" -requests %d", o.requests)
