@@ -1,12 +1,15 @@
 # make            build bin/server and bin/client
-# make test       vet, then every test with the race detector
-# make sim        the simulator: SEEDS=n FIRST=n FOR=10m, or SEED=n V=1 to repeat one; SHAPE=3x3
+# make test       vet, then every test with the race detector (TIMEOUT=5m for a package)
+# make race       the same afresh, without the test cache
+# make sim        the simulator: SEEDS=n FIRST=n FOR=10m, or SEED=n V=1 to repeat one; SHAPE=3x3 FAULTS=rift,crash
+# make mutants    planted bugs, each hunted by the simulator: FIRST=n, SEEDS=n at most, MUTANTS='undo|fence'
 # make lint       gofmt, vet, staticcheck, buf lint, generated code up to date
 # make e2e        ./run.sh on every test set, both kinds of fault, two runs at once
 # make fuzz       every fuzz target for FUZZTIME each
-# make bench      Go benchmarks
+# make bench      Go benchmarks; BENCH=Apply for some of them
 # make proto      regenerate proto/ (needs no protoc)
 # make clean      remove bin/ and the results of runs
+# make help       print this
 
 GO        ?= go
 # Tools live in a module of their own, so that they do not weigh on go.mod.
@@ -16,6 +19,8 @@ TIMEOUT   ?= 5m
 SEEDS     ?= 200
 FIRST     ?= 1
 SEED      ?=
+FAULTS    ?=
+MUTANTS   ?=
 SHAPE     ?=
 FOR       ?=
 V         ?=
@@ -23,7 +28,7 @@ FUZZTIME  ?= 30s
 BENCH     ?= .
 
 .DEFAULT_GOAL := build
-.PHONY: build test race sim fuzz bench lint proto proto-check e2e clean
+.PHONY: build test race sim mutants fuzz bench lint proto proto-check e2e clean help
 
 # Built aside and renamed into place, like run.sh does: a run that uses the old
 # programs, or builds at the same time, is not disturbed. The copies let go build
@@ -44,7 +49,12 @@ race:
 
 sim:
 	$(GO) run ./server/sim/cmd/sim $(if $(SEED),-seed $(SEED),-seeds $(SEEDS) -first $(FIRST)) \
-		$(if $(SHAPE),-shape $(SHAPE)) $(if $(FOR),-for $(FOR)) $(if $(V),-v)
+		$(if $(SHAPE),-shape $(SHAPE)) $(if $(FAULTS),-faults $(FAULTS)) $(if $(FOR),-for $(FOR)) $(if $(V),-v)
+
+# A planted bug may live as long as a campaign of CI, not just as a short make sim.
+mutants:
+	$(GO) run ./server/sim/cmd/mutants -first $(FIRST) -seeds $(if $(filter file,$(origin SEEDS)),2000,$(SEEDS)) \
+		$(if $(FOR),-for $(FOR)) $(if $(MUTANTS),-run '$(MUTANTS)')
 
 # go test -fuzz takes one target of one package at a time.
 fuzz:
@@ -82,3 +92,7 @@ e2e:
 clean:
 	rm -rf bin
 	find results -mindepth 1 -maxdepth 1 ! -name README.md ! -name sample -exec rm -rf {} +
+
+# The comment at the head of this file.
+help:
+	@sed -n '/^#/!q; s/^# //p' $(firstword $(MAKEFILE_LIST))

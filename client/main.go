@@ -3,8 +3,8 @@
 // Data goes to stdout, everything else to stderr.
 //
 // The files: main.go the command line and exit codes, plan.go what is read and
-// checked before anything starts, run.go one run, rundir.go its directory,
-// step.go the questions of --step.
+// checked before anything starts, run.go the commands, execution.go the run of
+// one test set, rundir.go its directory, step.go the questions of --step.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"strings"
 
@@ -29,9 +30,9 @@ type commandLine struct {
 // shapeFlags choose the bank that a test set runs on.
 type shapeFlags struct {
 	Topology        []string `placeholder:"[SET=]FILE" sep:"none" help:"Topology file (YAML); with SET= only for that set. May be repeated. Default: NAME.yaml or NAME.topology.yaml beside NAME.csv, else 3 clusters of 3 nodes, items 1 to 9000, balance 10."`
-	Clusters        int      `placeholder:"N" help:"Number of clusters (default 3)."`
-	NodesPerCluster int      `placeholder:"N" help:"Nodes in a cluster (default 3)."`
-	Items           int64    `placeholder:"N" help:"Number of items (default 9000)."`
+	Clusters        *int     `placeholder:"N" help:"Number of clusters (default 3)."`
+	NodesPerCluster *int     `placeholder:"N" help:"Nodes in a cluster (default 3)."`
+	Items           *int64   `placeholder:"N" help:"Number of items (default 9000)."`
 	InitialBalance  *int64   `placeholder:"N" help:"What every item holds at the start (default 10)."`
 	Sets            string   `placeholder:"1,4-6" help:"Only these sets."`
 }
@@ -77,7 +78,7 @@ func execute(args []string, stdin *os.File, stdout, stderr *os.File) (code int) 
 		return check.ExitPass
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "client: %v (client --help lists the commands and flags)\n", err)
+		fmt.Fprintf(stderr, "client: %s (client --help lists the commands and flags)\n", plainUsage(err))
 		return check.ExitUsage
 	}
 	d := &driver{stdin: stdin, stdout: stdout, stderr: stderr, args: args}
@@ -95,6 +96,21 @@ func execute(args []string, stdin *os.File, stdout, stderr *os.File) (code int) 
 		return check.ExitInternal
 	}
 	return code
+}
+
+// What kong says of a value that is missing or no duration speaks of its parser.
+var (
+	valueMissing = regexp.MustCompile(`^(--[a-z-]+): expected .* value but got "EOL" \(<EOL>\)$`)
+	noDuration   = regexp.MustCompile(`^(--[a-z-]+): expected duration but got ("[^"]*"): .*$`)
+	noNumber     = regexp.MustCompile(`^(--[a-z-]+): expected a valid [0-9]+ bit int but got ("[^"]*")$`)
+)
+
+// plainUsage words an error in the command line for its user.
+func plainUsage(err error) string {
+	s := err.Error()
+	s = valueMissing.ReplaceAllString(s, "$1 needs a value")
+	s = noDuration.ReplaceAllString(s, "$1: $2 is not a duration such as 5s or 500ms")
+	return noNumber.ReplaceAllString(s, "$1: $2 is not a whole number")
 }
 
 // say prints an error, each of its lines behind the program's name, except for

@@ -37,7 +37,7 @@ var setTopology = regexp.MustCompile(`^([0-9]+)=(.+)$`)
 
 // shaped reports whether the flags choose a shape by numbers.
 func (s *shapeFlags) shaped() bool {
-	return s.Clusters != 0 || s.NodesPerCluster != 0 || s.Items != 0 || s.InitialBalance != nil
+	return s.Clusters != nil || s.NodesPerCluster != nil || s.Items != nil || s.InitialBalance != nil
 }
 
 // makePlan reads a test set, its topologies and its expected file, and checks
@@ -72,7 +72,7 @@ func (s *shapeFlags) makePlan(path string) (*plan, error) {
 		})
 		errs = slices.Insert(errs, 0, error(rows))
 	}
-	if err := p.readExpected(); err != nil {
+	if err := p.readExpected(len(errs) == 0); err != nil {
 		errs = append(errs, err)
 	}
 	if len(errs) > 0 {
@@ -122,15 +122,19 @@ func (s *shapeFlags) topologies(p *plan) (common *topology.Topology, bySet map[i
 		common, err = readTopology(commonFile)
 		return common, bySet, err
 	}
-	balance := int64(10)
-	if s.InitialBalance != nil {
-		balance = *s.InitialBalance
-	}
-	common, err = topology.Uniform(cmp.Or(s.Clusters, 3), cmp.Or(s.NodesPerCluster, 3), cmp.Or(s.Items, 9000), balance)
+	common, err = topology.Uniform(or(s.Clusters, 3), or(s.NodesPerCluster, 3), or(s.Items, 9000), or(s.InitialBalance, 10))
 	if err != nil {
 		return nil, nil, fmt.Errorf("the shape asked for: %w", err)
 	}
 	return common, bySet, nil
+}
+
+// or is what a flag says, or else, when it was not given, otherwise.
+func or[T any](flag *T, otherwise T) T {
+	if flag != nil {
+		return *flag
+	}
+	return otherwise
 }
 
 // choose takes the sets that are going to run and holds them against their
@@ -199,7 +203,9 @@ func parseSets(s string) (func(int) bool, error) {
 	}, nil
 }
 
-func (p *plan) readExpected() error {
+// readExpected reads the expected file beside the test set, if there is one.
+// sound says that nothing was wrong with the test set and its topologies.
+func (p *plan) readExpected(sound bool) error {
 	path := strings.TrimSuffix(p.path, filepath.Ext(p.path)) + ".expected.csv"
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -208,11 +214,27 @@ func (p *plan) readExpected() error {
 	if err != nil {
 		return fmt.Errorf("expected file: %w", err)
 	}
-	p.expected, err = testset.ParseExpected(path, data)
-	if err == nil {
-		p.notes = append(p.notes, fmt.Sprintf("expectations from %s", path))
+	if p.expected, err = testset.ParseExpected(path, data); err != nil {
+		return err
 	}
-	return err
+	p.notes = append(p.notes, fmt.Sprintf("expectations from %s", path))
+	// Held against a test set that has errors of its own, it would be blamed for
+	// theirs.
+	if !sound {
+		return nil
+	}
+	errs := p.file.CheckExpected(path, p.expected, func(set int) *topology.Topology {
+		for i := range p.sets {
+			if p.sets[i].set.Number == set {
+				return p.sets[i].topology
+			}
+		}
+		return nil
+	})
+	if len(errs) > 0 {
+		return testset.Errors(errs)
+	}
+	return nil
 }
 
 func readTopology(path string) (*topology.Topology, error) {

@@ -16,7 +16,7 @@ func makeRunDir(results, testset string, now time.Time) (string, error) {
 	name := strings.TrimSuffix(filepath.Base(testset), filepath.Ext(testset))
 	parent := filepath.Join(results, name)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", fmt.Errorf("results directory: %w", err)
+		return "", noResults(results, err)
 	}
 	stamp := now.UTC().Format("20060102T150405Z")
 	for try := 1; ; try++ {
@@ -30,7 +30,7 @@ func makeRunDir(results, testset string, now time.Time) (string, error) {
 			continue
 		}
 		if err != nil {
-			return "", fmt.Errorf("results directory: %w", err)
+			return "", noResults(results, err)
 		}
 		// A link is replaced by renaming another one over it, so that at every
 		// moment latest is there. That a file system has no links is no reason not
@@ -43,19 +43,37 @@ func makeRunDir(results, testset string, now time.Time) (string, error) {
 	}
 }
 
+func noResults(results string, err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return fmt.Errorf("the results directory %s cannot be written: %w (choose another one with --results)", results, err)
+}
+
 // unplaced is a copy of the arguments without absolute paths: results hold none,
-// so that they can be handed on and compared.
+// so that they can be handed on and compared. An argument may be a whole command
+// line (--node-cmd), so each of its words is looked at.
 func unplaced(args []string) []string {
 	clean := make([]string, len(args))
 	for i, a := range args {
-		flag, value, found := strings.Cut(a, "=")
-		if found && filepath.IsAbs(value) {
-			clean[i] = flag + "=" + relative(value)
-		} else {
-			clean[i] = relative(a)
+		words := strings.Split(a, " ")
+		for j, w := range words {
+			words[j] = unplacedWord(w)
 		}
+		clean[i] = strings.Join(words, " ")
 	}
 	return clean
+}
+
+// unplacedWord is relative for a word that is a path, or has one behind a quote
+// or behind a flag and =.
+func unplacedWord(w string) string {
+	if flag, value, found := strings.Cut(w, "="); found && !filepath.IsAbs(w) {
+		return flag + "=" + unplacedWord(value)
+	}
+	bare := strings.TrimLeft(w, `"'`)
+	return w[:len(w)-len(bare)] + relative(bare)
 }
 
 // relative is path as seen from the working directory, or its last element when

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mattn/go-isatty"
+
 	"paxbank/client/report"
 	"paxbank/client/runner"
 )
@@ -58,13 +60,29 @@ func (d *driver) reader() *lineReader {
 	return d.input
 }
 
+// ask prints a prompt, if there is somebody to read it, and returns the answer;
+// false at the end of the input or of ctx.
+func (d *driver) ask(ctx context.Context, prompt string) (string, bool) {
+	terminal := isatty.IsTerminal(d.stdin.Fd())
+	if terminal {
+		fmt.Fprint(d.stderr, prompt)
+	}
+	line, ok := d.reader().next(ctx)
+	if !ok && terminal {
+		fmt.Fprintln(d.stderr)
+	}
+	return line, ok
+}
+
 // askBefore asks what to do with the next set. The end of the input quits.
 func (d *driver) askBefore(ctx context.Context, number, commands int) stepAnswer {
 	for {
-		fmt.Fprintf(d.stderr, "set %d, %d commands: Enter runs it, skip, quit > ", number, commands)
-		line, ok := d.reader().next(ctx)
+		plural := "s"
+		if commands == 1 {
+			plural = ""
+		}
+		line, ok := d.ask(ctx, fmt.Sprintf("set %d, %d command%s: Enter runs it, skip, quit > ", number, commands, plural))
 		if !ok {
-			fmt.Fprintln(d.stderr)
 			return answerQuit
 		}
 		switch strings.ToLower(line) {
@@ -74,6 +92,9 @@ func (d *driver) askBefore(ctx context.Context, number, commands int) stepAnswer
 			return answerSkip
 		case "quit", "q", "exit":
 			return answerQuit
+		case "help":
+			d.note("Enter runs the set, skip leaves it out, quit ends the run. After the set come\n%s", stepHelp)
+			continue
 		}
 		d.note("%q: press Enter to run the set, or type skip or quit", line)
 	}
@@ -89,21 +110,25 @@ const stepHelp = `commands:
   locks           PrintLocks           locks that are held
   timeline 3      PrintTimeline(3)     the locks of the transfer on line 3 of the file or, when
                                        there is none, of the set's 3rd command; or its text
-  next, or an empty line, goes on to the next set`
+  next, or an empty line, goes on to the next set
+  quit                                 ends the run; sets that are left count as not run`
 
 // commandPattern takes "balance 1001" and "PrintBalance(1001)" apart.
 var commandPattern = regexp.MustCompile(`^([A-Za-z]+)\s*(.*)$`)
 
-// commands takes commands about a set that has run, until an empty line.
+// commands takes commands about a set that has run, until an empty line, or quit,
+// which ends the run.
 func (x *execution) commands(ctx context.Context, r *runner.Runner, set *runner.SetResult) {
 	for {
-		fmt.Fprintf(x.stderr, "set %d > ", set.Set.Number)
-		line, ok := x.reader().next(ctx)
+		line, ok := x.ask(ctx, fmt.Sprintf("set %d > ", set.Set.Number))
 		if !ok {
-			fmt.Fprintln(x.stderr)
 			return
 		}
-		if line == "" || strings.EqualFold(line, "next") {
+		switch strings.ToLower(line) {
+		case "", "next", "run":
+			return
+		case "quit", "q", "exit":
+			x.quit = true
 			return
 		}
 		if err := x.one(ctx, r, set, line); err != nil {
@@ -136,7 +161,7 @@ func parseStep(line string) (name, arg string, ok bool) {
 func (x *execution) one(ctx context.Context, r *runner.Runner, set *runner.SetResult, line string) error {
 	name, arg, ok := parseStep(line)
 	if !ok {
-		return fmt.Errorf("%q is not a command\n%s", line, stepHelp)
+		return fmt.Errorf("%q is not a command; help lists them", line)
 	}
 	switch name {
 	case "help":
@@ -185,7 +210,7 @@ func (x *execution) one(ctx context.Context, r *runner.Runner, set *runner.SetRe
 		x.timeline(ctx, r, c)
 		return nil
 	}
-	return fmt.Errorf("%q is not a command\n%s", name, stepHelp)
+	return fmt.Errorf("%q is not a command; help lists them", line)
 }
 
 // balance prints an item that the set may not have touched: then the nodes are

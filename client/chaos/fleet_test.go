@@ -74,11 +74,17 @@ type bank struct {
 // with this process.
 func start(t *testing.T, topo *topology.Topology, limits *pb.Limits) *bank {
 	t.Helper()
+	return startAs(t, topo, limits, []string{program, "--id", "{id}", "--listen", "{listen}", "--data", "{data}"})
+}
+
+// startAs is start with another command for a node.
+func startAs(t *testing.T, topo *topology.Topology, limits *pb.Limits, command []string) *bank {
+	t.Helper()
 	dir := t.TempDir()
 	b := &bank{t: t, ctx: t.Context(), limit: limits, logs: filepath.Join(dir, "logs")}
 	fleet, err := launch.Start(b.ctx, launch.Config{
 		Topology: topo,
-		Command:  []string{program, "--id", "{id}", "--listen", "{listen}", "--data", "{data}"},
+		Command:  command,
 		LogDir:   b.logs,
 		DataDir:  filepath.Join(dir, "data"),
 	})

@@ -134,7 +134,7 @@ func mostAdvanced(nodes []*runner.NodeState) []*runner.NodeState {
 func (f *facts) expectCalls(e *testset.Expectation, c *Check) {
 	var seen []string
 	c.Verdict = Pass
-	found := false
+	found, bad := false, 0
 	for i := range f.set.Calls {
 		call := &f.set.Calls[i]
 		if !e.Matches(call.Command) {
@@ -142,15 +142,24 @@ func (f *facts) expectCalls(e *testset.Expectation, c *Check) {
 		}
 		found = true
 		verdict, actual, message := judgeCall(e, call)
-		if !slices.Contains(seen, actual) {
+		if !slices.Contains(seen, actual) && len(seen) <= maxListed {
 			seen = append(seen, actual)
+		}
+		if verdict != Pass {
+			bad++
 		}
 		if worse(c.Verdict, verdict) != c.Verdict {
 			c.Message = message
 		}
 		c.Verdict = worse(c.Verdict, verdict)
 	}
+	if len(seen) > maxListed {
+		seen[maxListed] = "…"
+	}
 	c.Actual = strings.Join(seen, ", ")
+	if bad > 1 {
+		c.Message += fmt.Sprintf("; and %d more", bad-1)
+	}
 	if !found {
 		c.unknown("no call of the set matches %q", e.Target)
 	}

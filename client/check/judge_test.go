@@ -365,6 +365,29 @@ func TestExpectations(t *testing.T) {
 	}
 }
 
+// A * in place of the command speaks of every transfer, or of every read.
+func TestExpectationsOfAll(t *testing.T) {
+	rows, err := testset.ParseExpected("e.csv", []byte("1,outcome,*,committed|insufficient_funds,5\n1,outcome,*,aborted,1\n1,value,*,3,1\n1,value,*,4,1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range Judge(good(t), rows).Checks {
+		if c.Source == SourceExpected {
+			got = append(got, fmt.Sprintf("%s %s %s: %s (%s)", c.Verdict, c.Check, c.Target, c.Actual, c.Message))
+		}
+	}
+	want := []string{
+		"pass outcome *: committed, insufficient_funds ()",
+		"fail outcome *: committed, insufficient_funds (line 1: (1, 2, 3): committed, want aborted; and 2 more)",
+		"pass value *: 3 ()",
+		"fail value *: 3 (line 3: (1) read 3, want 4)",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestScore(t *testing.T) {
 	es, err := testset.ParseExpected("e.csv", []byte("1,balance,1,3,2\n1,balance,2,99,3\n*,throughput,,>=1,5\n2,balance,1,1,50\n"))
 	if err != nil {

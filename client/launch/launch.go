@@ -5,13 +5,14 @@
 // A node is any program that takes an id, an address to listen on and a data
 // directory, and then serves the Control service there. The files: launch.go
 // the fleet, process.go one process, ports.go free ports, words.go the splitting
-// of --node-cmd.
+// of --node-cmd and what is said of a node that does not start.
 package launch
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +22,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"paxbank/internal/topology"
 	pb "paxbank/proto/paxbank/v1"
@@ -42,7 +45,9 @@ const (
 	// stopGrace: between SIGTERM and SIGKILL.
 	stopGrace = 3 * time.Second
 	// tailLines of a node's log stand in the error when it does not start.
-	tailLines = 8
+	// tailColumns of each are enough; some programs print a page in a line.
+	tailLines   = 8
+	tailColumns = 200
 )
 
 // Config says what to start.
@@ -202,6 +207,10 @@ func (f *Fleet) tryNode(ctx context.Context, id string, p *port) (retry bool, er
 		args[i] = fill.Replace(a)
 	}
 	log := filepath.Join(f.cfg.LogDir, id+".log")
+	var before int64 // of the log: what earlier tries wrote is not this one's
+	if info, err := os.Stat(log); err == nil {
+		before = info.Size()
+	}
 	proc, err := f.spawner.start(args, log)
 	if err != nil {
 		return false, fmt.Errorf("node %s cannot be started: %w", id, err)
@@ -219,10 +228,10 @@ func (f *Fleet) tryNode(ctx context.Context, id string, p *port) (retry bool, er
 	case err == nil:
 		return false, nil
 	case errors.Is(err, errEnded):
-		return true, fmt.Errorf("node %s ended right after its start (%s)%s", id, proc.how(), tail(log))
+		return true, fmt.Errorf("node %s ended right after its start (%s)%s", id, proc.how(), tail(log, before))
 	default:
 		proc.kill()
-		return false, fmt.Errorf("node %s on %s is not ready: %w%s", id, address, err, tail(log))
+		return false, fmt.Errorf("node %s on %s is not ready: %w%s", id, address, err, tail(log, before))
 	}
 }
 
@@ -256,7 +265,11 @@ func awaitReady(ctx context.Context, address string, p *process, timeout time.Du
 	defer ticker.Stop()
 	var last error
 	for {
-		if _, last = control.Status(callCtx, &pb.StatusRequest{}); last == nil {
+		_, err := control.Status(callCtx, &pb.StatusRequest{})
+		if last == nil || status.Code(err) != codes.DeadlineExceeded {
+			last = err // that time is up says less than what was the matter before
+		}
+		if err == nil {
 			select {
 			case <-p.ended: // somebody else answers on that port
 				return errEnded
@@ -264,12 +277,15 @@ func awaitReady(ctx context.Context, address string, p *process, timeout time.Du
 				return nil
 			}
 		}
+		if status.Code(last) == codes.Unimplemented { // waiting does not change that
+			return errors.New(why(last))
+		}
 		select {
 		case <-p.ended:
 			return errEnded
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return fmt.Errorf("Control.Status did not answer within %s (%v)", timeout, last)
+				return fmt.Errorf("no answer to Control.Status within %s: %s", timeout, why(last))
 			}
 			return ctx.Err()
 		case <-ticker.C:
@@ -404,24 +420,21 @@ func (f *Fleet) stop(grace time.Duration) {
 	}
 }
 
-// tail is the end of a node's log, for an error message.
-func tail(path string) string {
-	data, err := os.ReadFile(path)
-	if err != nil || len(strings.TrimSpace(string(data))) == 0 {
-		return "; it printed nothing"
-	}
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	lines = lines[max(len(lines)-tailLines, 0):]
-	return "; the end of its log:\n    " + strings.Join(lines, "\n    ")
-}
-
 // LookUp checks that the program of a command exists, before anything starts.
 func LookUp(command []string) error {
 	if len(command) == 0 {
 		return errors.New("the node command is empty")
 	}
 	if _, err := exec.LookPath(command[0]); err != nil {
-		return fmt.Errorf("node command: %w", err)
+		var bad *exec.Error
+		if errors.As(err, &bad) {
+			err = bad.Err
+		}
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return fmt.Errorf("the program %s cannot be started: %w", command[0], err)
 	}
 	return nil
 }

@@ -47,7 +47,8 @@ func (c control) Status(context.Context, *pb.StatusRequest) (*pb.StatusReply, er
 }
 
 // playNode is a node: ID LISTEN DATA. Modes: serve, deaf (does not end on
-// SIGTERM), mute (never serves), die (ends at once), die-once.
+// SIGTERM), mute (never serves), die (ends at once), die-once, web (hangs up on
+// who speaks gRPC), other (serves gRPC, but not Control).
 func playNode(mode string, args []string) {
 	id, listen, data := args[0], args[1], args[2]
 	fmt.Printf("node %s, GOGC=%s\n", id, os.Getenv("GOGC"))
@@ -74,7 +75,19 @@ func playNode(mode string, args []string) {
 		fmt.Println(err)
 		os.Exit(69)
 	}
+	if mode == "web" {
+		for {
+			if c, err := l.Accept(); err == nil {
+				fmt.Fprint(c, "HTTP/1.0 200 OK\r\n\r\nhello")
+				c.Close()
+			}
+		}
+	}
 	s := grpc.NewServer()
+	if mode == "other" {
+		_ = s.Serve(l)
+		return
+	}
 	pb.RegisterControlServer(s, control{id: id})
 	if err := s.Serve(l); err != nil {
 		fmt.Println(err)
@@ -114,7 +127,7 @@ func start(t *testing.T, mode string) (*Fleet, Config, error) {
 	t.Setenv(role, mode)
 	dir := t.TempDir()
 	cfg := config(filepath.Join(dir, "nodes"), filepath.Join(dir, "data"))
-	if mode == "mute" {
+	if mode == "mute" || mode == "web" {
 		cfg.ReadyTimeout = 2 * time.Second
 	}
 	f, err := Start(t.Context(), cfg)
@@ -124,8 +137,8 @@ func start(t *testing.T, mode string) (*Fleet, Config, error) {
 	return f, cfg, err
 }
 
-// status asks a node who it is.
-func status(t *testing.T, address string) (string, error) {
+// statusOf asks a node who it is.
+func statusOf(t *testing.T, address string) (string, error) {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -149,7 +162,7 @@ func TestStartAndStop(t *testing.T) {
 		seen := map[string]bool{}
 		var pids []int
 		for _, n := range f.Topology().Nodes() {
-			if id, err := status(t, n.Address); id != n.ID || err != nil {
+			if id, err := statusOf(t, n.Address); id != n.ID || err != nil {
 				t.Errorf("at %s: %q, %v; want %s", n.Address, id, err, n.ID)
 			}
 			if !strings.HasPrefix(n.Address, "127.0.0.1:") || seen[n.Address] {
@@ -190,7 +203,7 @@ func TestKillAndRestart(t *testing.T) {
 	if err := f.Kill("n2"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := status(t, before.Address); err == nil {
+	if _, err := statusOf(t, before.Address); err == nil {
 		t.Error("n2 answers after kill -9")
 	}
 	if got := f.Ended(); len(got) != 1 || !strings.Contains(got["n2"], "killed") {
@@ -203,7 +216,7 @@ func TestKillAndRestart(t *testing.T) {
 	if address != before.Address {
 		t.Errorf("n2 came back at %s, not at its free port %s", address, before.Address)
 	}
-	if id, err := status(t, address); id != "n2" || err != nil {
+	if id, err := statusOf(t, address); id != "n2" || err != nil {
 		t.Errorf("n2 after its restart: %q, %v", id, err)
 	}
 	data, err := os.ReadFile(filepath.Join(cfg.DataDir, "n2", "starts"))
@@ -228,6 +241,42 @@ func TestKillAndRestart(t *testing.T) {
 	}
 }
 
+func TestSignal(t *testing.T) {
+	f, _, err := start(t, "serve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := f.Topology().Nodes()[0].Address
+	if err := f.Signal("n1", syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error, 1)
+	go func() {
+		_, err := statusOf(t, address)
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		t.Errorf("a frozen node answers, %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	if err := f.Signal("n1", syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answered; err != nil {
+		t.Errorf("n1 goes on, and does not answer: %v", err)
+	}
+	if err := f.Kill("n1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Signal("n1", syscall.SIGSTOP); err == nil || !strings.Contains(err.Error(), "n1 has ended: signal: killed") {
+		t.Errorf("a signal to a dead node: %v", err)
+	}
+	if err := f.Signal("n9", syscall.SIGSTOP); err == nil {
+		t.Error("a signal to nobody")
+	}
+}
+
 func TestNodeThatDies(t *testing.T) {
 	if _, _, err := start(t, "die-once"); err != nil {
 		t.Errorf("a node that died once was not started again: %v", err)
@@ -241,6 +290,10 @@ func TestNodeThatDies(t *testing.T) {
 			t.Errorf("error %q does not say %q", err, want)
 		}
 	}
+	// It was started several times, and each says the same.
+	if n := strings.Count(err.Error(), "no, thank you"); n != 1 {
+		t.Errorf("error %q repeats itself", err)
+	}
 }
 
 func TestNodeThatNeverServes(t *testing.T) {
@@ -248,13 +301,27 @@ func TestNodeThatNeverServes(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"node n1 on 127.0.0.1:", "within 2s", "node n1, GOGC="} {
+	for _, want := range []string{"node n1 on 127.0.0.1:", "within 2s: nothing listens there", "node n1, GOGC="} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %q", err, want)
 		}
 	}
 	if _, err := os.Stat(cfg.DataDir); err == nil {
 		t.Error("data directory is left behind")
+	}
+}
+
+// What is wrong with a program that is no node is said in words that do not ask
+// for knowledge of gRPC.
+func TestNodeThatIsNone(t *testing.T) {
+	for mode, want := range map[string]string{
+		"web":   "no answer to Control.Status within 2s: what listens there does not speak gRPC",
+		"other": "is not ready: it speaks gRPC but does not offer paxbank.v1.Control",
+	} {
+		_, _, err := start(t, mode)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "rpc error") {
+			t.Errorf("%s: error %v, want %q", mode, err, want)
+		}
 	}
 }
 

@@ -3,7 +3,11 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Split cuts a command line into words as a shell does: at blanks, with single
@@ -75,4 +79,41 @@ func ParseCommand(line string) ([]string, error) {
 		return nil, fmt.Errorf("--node-cmd: %w", err)
 	}
 	return words, nil
+}
+
+// why a node did not answer, for people who do not know gRPC's words.
+func why(err error) string {
+	switch st := status.Convert(err); {
+	case st.Code() == codes.Unimplemented:
+		return "it speaks gRPC but does not offer paxbank.v1.Control"
+	case st.Code() == codes.DeadlineExceeded:
+		return "it takes connections and says nothing"
+	case st.Code() == codes.Unavailable && strings.Contains(st.Message(), "connection refused"):
+		return "nothing listens there"
+	case st.Code() == codes.Unavailable:
+		return "what listens there does not speak gRPC"
+	default:
+		return st.Message()
+	}
+}
+
+// tail is the end of what a node's log holds from offset on, for an error
+// message.
+func tail(path string, offset int64) string {
+	data, err := os.ReadFile(path)
+	if err == nil {
+		data = data[min(offset, int64(len(data))):]
+	}
+	text := strings.TrimSpace(strings.ToValidUTF8(string(data), "?"))
+	if text == "" {
+		return "; it printed nothing"
+	}
+	lines := strings.Split(text, "\n")
+	lines = lines[max(len(lines)-tailLines, 0):]
+	for i, l := range lines {
+		if r := []rune(l); len(r) > tailColumns {
+			lines[i] = string(r[:tailColumns]) + "…"
+		}
+	}
+	return "; the end of its log:\n    " + strings.Join(lines, "\n    ")
 }

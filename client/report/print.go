@@ -34,8 +34,8 @@ func PrintSet(w io.Writer, set *runner.SetResult, v *check.SetVerdict, opts Opti
 	p.call(func() error { return printDB(w, set, opts.maxRows()) })
 	read := readItems(set)
 	for i, item := range read {
-		if i == opts.maxRows() {
-			p.printf("… %d more items were read\n", len(read)-i)
+		if len(read) > opts.maxRows() && i == excerptRows {
+			p.printf("\n… %d more items were read\n", len(read)-i)
 			break
 		}
 		p.title("PrintBalance(%d)", item)
@@ -108,12 +108,23 @@ func PrintTransactions(w io.Writer, set *runner.SetResult, opts Options) error {
 	p.printf("\nThe first and last %d calls, and those that were not committed:\n", ends)
 	p.table(callTable(set, func(i int) bool {
 		return i < ends || i >= len(set.Calls)-ends || unusual[i]
-	}, false))
+	}, markers(set) <= excerptRows))
 	if left > 0 {
 		p.printf("… %d more calls that were not committed\n", left)
 	}
 	p.printf("All %d calls are in the files of the run.\n", len(set.Calls))
 	return p.err
+}
+
+// markers counts the set's F, R and LF.
+func markers(set *runner.SetResult) int {
+	n := 0
+	for _, c := range set.Set.Commands {
+		if c.Marker() {
+			n++
+		}
+	}
+	return n
 }
 
 // callTable lists the calls that show selects, in file order, and between them
@@ -323,10 +334,16 @@ func PrintRun(w io.Writer, run *runner.RunResult, rv *check.RunVerdict, opts Opt
 		p.table(t)
 	}
 	if run.NodesFailed != "" {
-		p.printf("nodes failed: %s\n", run.NodesFailed)
+		// What they printed stands in the error and in summary.json.
+		first, _, _ := strings.Cut(run.NodesFailed, "\n")
+		p.printf("nodes failed: %s\n", strings.TrimSuffix(first, "; the end of its log:"))
 	}
 	if run.Interrupted {
 		p.printf("interrupted\n")
+	}
+	if len(run.Sets) == 0 {
+		p.printf("\n%s: %s, no set was run\n", run.TestSet, opts.paint(rv.Verdict))
+		return p.err
 	}
 	p.printf("\n%s: %s, %s of %s points\n", run.TestSet, opts.paint(rv.Verdict), points(rv.Score), points(rv.MaxScore))
 	return p.err

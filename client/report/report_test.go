@@ -271,6 +271,41 @@ func TestLargeSet(t *testing.T) {
 	}
 }
 
+// Of a long balance table the ends are shown and what replicas disagree on, and
+// of many reads the first ones: nobody reads hundreds of rows.
+func TestLongTablesAreCut(t *testing.T) {
+	run, verdicts := sampleRun(t)
+	set := &run.Sets[0]
+	set.Set.Commands = nil
+	for item := int64(1); item <= DefaultMaxRows+100; item++ {
+		for i := range set.Nodes {
+			if n := &set.Nodes[i]; n.Cluster == set.Topology.Clusters[0].ID {
+				n.Balances[item] = 7
+			}
+		}
+		set.Set.Commands = append(set.Set.Commands, testset.Command{Kind: testset.Read, Item: item})
+	}
+	set.Nodes[0].Balances[250] = 8
+	got := printed(t, func(w io.Writer) error { return PrintSet(w, set, &verdicts[0], Options{}) })
+	_, db, _ := strings.Cut(got, "\nPrintDB\n")
+	db, reads, _ := strings.Cut(db, "\nPrintBalance")
+	rows := strings.Split(strings.TrimSpace(db), "\n")
+	// Header, rule, both ends, the odd one, what was left out.
+	if want := 2 + excerptRows + 1 + 1; len(rows) != want {
+		t.Errorf("PrintDB has %d lines, want %d:\n%s", len(rows), want, db)
+	}
+	if !strings.Contains(db, "  250 |") || !strings.Contains(rows[len(rows)-1], "live replicas agree") {
+		t.Errorf("the item that replicas disagree on is missing:\n%s", db)
+	}
+	if n := strings.Count(reads, "PrintBalance") + 1; n != excerptRows || !strings.Contains(reads, fmt.Sprintf("… %d more items were read", DefaultMaxRows+100-excerptRows)) {
+		t.Errorf("%d balances printed, want %d", n, excerptRows)
+	}
+	all := printed(t, func(w io.Writer) error { return PrintDB(w, set) })
+	if n := strings.Count(all, "\n"); n < DefaultMaxRows+100 {
+		t.Errorf("PrintDB by itself prints %d lines, want all items", n)
+	}
+}
+
 func TestColour(t *testing.T) {
 	if got := (Options{}).paint(check.Fail); got != "fail" {
 		t.Errorf("got %q without colour", got)

@@ -41,19 +41,28 @@ func printDB(w io.Writer, set *runner.SetResult, most int) error {
 		}
 	}
 	t := newTable(header...)
-	left := 0
+	left, odd := 0, 0
+	ends := min(excerptRows, most) / 2
 	for i, item := range items {
 		row, differs := dbRow(set, byCluster, item)
 		// Of a long table the ends and what live replicas disagree on.
-		if len(items) > most && i >= most/2 && i < len(items)-most/2 && !differs {
-			left++
-			continue
+		if len(items) > most && i >= ends && i < len(items)-ends {
+			if !differs {
+				left++
+				continue
+			}
+			if odd++; odd > most {
+				continue
+			}
 		}
 		t.add(row...)
 	}
 	p.table(t)
+	if odd > most {
+		p.printf("… and %d items on whose balance live replicas differ (all are in summary.json)\n", odd-most)
+	}
 	if left > 0 {
-		p.printf("… and %d items on whose balance live replicas agree\n", left)
+		p.printf("… and %d items on whose balance live replicas agree (all are in summary.json)\n", left)
 	}
 	return p.err
 }

@@ -19,14 +19,17 @@ import (
 type Options struct {
 	Color              bool
 	Log, Status, Locks bool
-	// MaxRows bounds the rows of the transaction and balance tables; a longer
-	// table shows its first and last rows and everything unusual. 0 means
-	// DefaultMaxRows. All rows are in the files.
+	// MaxRows bounds the rows of the transaction and balance tables; of a longer
+	// table a few rows (excerptRows at most) from both ends are shown, and
+	// everything unusual. 0 means DefaultMaxRows. All rows are in the files.
 	MaxRows int
 }
 
 // DefaultMaxRows is the number of rows that a reader still wants to see.
 const DefaultMaxRows = 400
+
+// excerptRows of a table that is too long to be shown whole.
+const excerptRows = 40
 
 // maxRows returns the bound that counts.
 func (o Options) maxRows() int {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
+	"paxbank/internal/topology"
 	pb "paxbank/proto/paxbank/v1"
 )
 
@@ -14,6 +16,10 @@ const (
 	// patience: a node that was asked and has said nothing to anybody for so long
 	// is no longer waited for alone; the others of its cluster are asked too.
 	patience = time.Second
+	// recheck: the others of its cluster name a node that owes an answer as leader.
+	// It is waited for again, and after so long they are asked whether it still
+	// leads.
+	recheck = 250 * time.Millisecond
 	// pauseMin, pauseMax: between two passes over a cluster while it elects.
 	pauseMin, pauseMax = 10 * time.Millisecond, 50 * time.Millisecond
 	// crowd: with more requests under way the pauses grow, up to crowdMax times,
@@ -109,6 +115,7 @@ func (s *Session) pursue(ctx context.Context, ch chase) (e ending) {
 	seen := make([]uint8, n)
 	asked := make([]bool, n) // a send is unanswered
 	outstanding := 0
+	busy := -1 // owes an answer and was named leader in this pass
 	var downSince time.Time
 	at := int(s.leader[ch.cluster].Load())
 
@@ -132,6 +139,8 @@ func (s *Session) pursue(ctx context.Context, ch chase) (e ending) {
 		pausing := at < 0
 		if pausing {
 			wait = s.pause()
+		} else if at == busy {
+			wait, busy = recheck, -1
 		} else if !asked[at] {
 			if left := ch.until.Sub(now); left > 0 && ctx.Err() == nil {
 				ch.send(c, links[at], at, left)
@@ -186,6 +195,9 @@ func (s *Session) pursue(ctx context.Context, ch chase) (e ending) {
 			if pausing {
 				continue // the pass is over; what came late counts for the next
 			}
+			if i := s.position(ch.cluster, a.leader); i >= 0 && asked[i] {
+				busy = i
+			}
 			at = next(links, seen, a.leader, a.at)
 			if at >= 0 && links[at].id == a.leader {
 				s.leader[ch.cluster].Store(int32(at))
@@ -210,6 +222,14 @@ func (s *Session) pursue(ctx context.Context, ch chase) (e ending) {
 			continue
 		}
 		// The pass is over.
+		if busy >= 0 && asked[busy] {
+			// The leader has the request and takes its time, as it does when it waits
+			// for another cluster: going round the others all the while would only add
+			// load.
+			at = busy
+			continue
+		}
+		busy = -1
 		switch down, few := verdict(seen); {
 		case !down:
 			downSince = time.Time{}
@@ -238,6 +258,11 @@ func standing(a *answer) uint8 {
 		return otherEpoch
 	}
 	return follows
+}
+
+// position of a node in its cluster, -1 for one that is not there.
+func (s *Session) position(cluster int, id string) int {
+	return slices.IndexFunc(s.topology.Clusters[cluster].Nodes, func(n topology.Node) bool { return n.ID == id })
 }
 
 // next chooses whom to ask after node from: the leader it named, else somebody

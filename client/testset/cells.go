@@ -76,6 +76,11 @@ func readCells(data []byte, errs *errorList) [][]cell {
 		errs.add(1, 1, "file is UTF-16 text (save it as UTF-8)")
 		return nil
 	}
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		// An archive, a spreadsheet, a program: hundreds of bad rows say less.
+		errs.add(1+bytes.Count(data[:i], []byte("\n")), i-bytes.LastIndexByte(data[:i], '\n'), "file is not text (save it as CSV)")
+		return nil
+	}
 	if !bytes.Contains(data, []byte("\n")) {
 		data = bytes.ReplaceAll(data, []byte("\r"), []byte("\n"))
 	}

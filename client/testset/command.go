@@ -26,7 +26,7 @@ type offence struct {
 }
 
 func offend(offset int, format string, args ...any) *offence {
-	return &offence{offset, fmt.Sprintf(format, args...)}
+	return &offence{offset, fmt.Sprintf(format, clip(args)...)}
 }
 
 // piece is a part of a text and the offset it starts at.

@@ -2,7 +2,9 @@ package testset
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Error is one thing wrong with a test set or an expected file.
@@ -41,5 +43,22 @@ type errorList struct {
 }
 
 func (l *errorList) add(line, column int, format string, args ...any) {
+	if format != "%s" { // else the argument is a whole message, clipped where it was made
+		args = clip(args)
+	}
 	l.list = append(l.list, Error{File: l.file, Line: line, Column: column, Text: fmt.Sprintf(format, args...)})
+}
+
+// clipRunes of a text are quoted in a message: enough to recognise it, also when
+// a whole file became one cell because a quote is missing.
+const clipRunes = 200
+
+func clip(args []any) []any {
+	out := slices.Clone(args)
+	for i, a := range out {
+		if s, ok := a.(string); ok && utf8.RuneCountInString(s) > clipRunes {
+			out[i] = string([]rune(s)[:clipRunes]) + "…"
+		}
+	}
+	return out
 }

@@ -16,8 +16,8 @@ import (
 // What an expectation can speak of.
 const (
 	CheckBalance    = "balance"    // Target: item, or item@node
-	CheckOutcome    = "outcome"    // Target: the command's text, or line:N
-	CheckValue      = "value"      // Target: the read's text, or line:N
+	CheckOutcome    = "outcome"    // Target: the command's text, line:N, or * for every transfer
+	CheckValue      = "value"      // Target: the read's text, line:N, or * for every read
 	CheckViews      = "views"      // Target: cluster, or empty for all together
 	CheckThroughput = "throughput" // definite outcomes a second
 	// Latencies; Target: empty, or a kind (intra, cross, read).
@@ -47,15 +47,18 @@ type Condition struct {
 
 // Expectation is one row of an expected file.
 type Expectation struct {
-	Line, Column int
-	AllSets      bool // Set Number was *
-	Set          int
-	Check        string // one of the Check constants
-	Target       string // canonical
+	Line, Column int // of the check
+	// TargetRow and TargetColumn say where the target stands, for messages.
+	TargetRow, TargetColumn int
+	AllSets                 bool // Set Number was *
+	Set                     int
+	Check                   string // one of the Check constants
+	Target                  string // canonical
 	// The target taken apart, where it has parts.
 	Item       int64
 	Node       string
-	TargetLine int // of the command in the test set
+	TargetLine int  // of the command in the test set
+	TargetAll  bool // every transfer (outcome) or every read (value) of the set
 	Expected   string
 	Conditions []Condition // any of them suffices; latencies in microseconds
 	Points     float64
@@ -154,7 +157,7 @@ func ParseExpected(name string, data []byte) ([]Expectation, error) {
 
 func parseExpectation(r expectedRow, set cell, errs *errorList) (Expectation, bool) {
 	before := len(errs.list)
-	e := Expectation{Line: r.Check.Line, Column: r.Check.Column, Expected: r.Expected.Text, Points: 1}
+	e := Expectation{Line: r.Check.Line, Column: r.Check.Column, TargetRow: r.Target.Line, TargetColumn: r.Target.Column, Expected: r.Expected.Text, Points: 1}
 	switch m := setNumber.FindStringSubmatch(set.Text); {
 	case set.Text == "*":
 		e.AllSets = true
@@ -211,6 +214,10 @@ func (e *Expectation) parseTarget(s string) string {
 			e.Target += "@" + node
 		}
 	case CheckOutcome, CheckValue:
+		if s == "*" {
+			e.TargetAll = true
+			return ""
+		}
 		if m := lineTarget.FindStringSubmatch(s); m != nil {
 			n, err := strconv.Atoi(m[1])
 			if err != nil || n < 1 {
@@ -221,7 +228,7 @@ func (e *Expectation) parseTarget(s string) string {
 		}
 		cmd, _, bad := parseCommand(s)
 		if bad != nil || cmd.Marker() {
-			return fmt.Sprintf("%q is not a command (write it as in the test set, e.g. \"(1005, 1006, 1)\", or line:12)", s)
+			return fmt.Sprintf("%q is not a command (write it as in the test set, e.g. \"(1005, 1006, 1)\", or line:12, or * for all)", s)
 		}
 		if e.Check == CheckValue && cmd.Kind != Read {
 			return fmt.Sprintf("%q is not a read (only reads have a value)", s)
@@ -312,37 +319,4 @@ func microsPer(unit string) float64 {
 		return float64(time.Second / time.Microsecond)
 	}
 	return float64(time.Millisecond / time.Microsecond)
-}
-
-// CheckExpected holds an expected file against its test set: rows for a set
-// that the file does not have, and targets that no command of the set matches.
-func (f *File) CheckExpected(name string, expected []Expectation) []Error {
-	errs := errorList{file: filepath.Base(name)}
-	for i := range expected {
-		e := &expected[i]
-		found, matched := e.AllSets, false
-		for j := range f.Sets {
-			s := &f.Sets[j]
-			if !e.Applies(s.Number) {
-				continue
-			}
-			found = true
-			matched = matched || slices.ContainsFunc(s.Commands, e.Matches)
-		}
-		switch {
-		case !found:
-			errs.add(e.Line, e.Column, "the test set has no set %d", e.Set)
-		case (e.Check == CheckOutcome || e.Check == CheckValue) && !matched:
-			errs.add(e.Line, e.Column, "no command of the set matches %q (write it as in the test set, or line:N)", e.Target)
-		}
-	}
-	return errs.list
-}
-
-// Matches reports whether an outcome or value expectation speaks of c.
-func (e *Expectation) Matches(c Command) bool {
-	if e.TargetLine > 0 {
-		return c.Line == e.TargetLine && !c.Marker()
-	}
-	return c.Text == e.Target && !c.Marker()
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"paxbank/internal/topology"
 )
 
 func TestParseExpected(t *testing.T) {
@@ -97,17 +99,91 @@ func TestConditions(t *testing.T) {
 }
 
 func TestCheckExpected(t *testing.T) {
-	f, err := Parse("f.csv", []byte("1,\"(1, 2, 3)\"\n2,(4)\n"))
+	f, err := Parse("f.csv", []byte("1,\"(1, 2, 3)\"\n,F(n1)\n2,(4)\n3,(4)\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	es, err := ParseExpected("e.csv", []byte("1,outcome,\"(1,2,3)\",committed\n1,outcome,(4),value\n2,value,line:2,10\n3,balance,1,10\n*,outcome,(4),value\n*,throughput,,>1\n"))
+	es, err := ParseExpected("e.csv", []byte(`1,outcome,"(1,2,3)",committed
+1,outcome,(4),value
+2,value,line:3,10
+2,outcome,line:3,value
+1,outcome,*,committed
+1,value,*,10
+2,outcome,*,committed
+2,value,*,10
+1,outcome,line:2,committed
+1,value,line:1,3
+9,balance,1,10
+*,outcome,(4),value
+*,outcome,(5),value
+*,throughput,,>1
+1,balance,10,10
+1,balance,11,10
+1,balance,1@n2,10
+1,balance,1@n3,10
+1,balance,1@n9,10
+1,views,c2,1
+1,views,c3,1
+3,balance,9999@n99,10
+*,balance,11,1
+`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprint(Errors(f.CheckExpected("e.csv", es)))
-	want := "e.csv:2:3: no command of the set matches \"(4)\" (write it as in the test set, or line:N)\ne.csv:4:3: the test set has no set 3"
-	if got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+	top, err := topology.Uniform(2, 2, 10, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Set 3 does not run, so nothing is known of its items and nodes.
+	got := fmt.Sprint(Errors(f.CheckExpected("e.csv", es, func(set int) *topology.Topology {
+		if set == 3 {
+			return nil
+		}
+		return top
+	})))
+	want := `e.csv:2:11: the set has no command (4) (write it as in the test set, or line:N)
+e.csv:6:9: the set has no read
+e.csv:7:11: the set has no transfer
+e.csv:9:11: the set has no command on that line (markers have no outcome)
+e.csv:10:9: the set has no read on that line
+e.csv:11:3: the test set has no set 9
+e.csv:13:11: no set has a command (5) (write it as in the test set, or line:N)
+e.csv:16:11: unknown item 11 (items are 1 to 10)
+e.csv:18:11: node n3 does not hold item 1 (n1, n2 do)
+e.csv:19:11: unknown node n9 (nodes are n1, n2, n3, n4)
+e.csv:21:9: unknown cluster c3 (clusters are c1, c2)`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// A topology may call its nodes S1 and so on; what the expected file calls n1 or
+// 1 is the same node.
+func TestExpectedNodesTakeTheTopologysNames(t *testing.T) {
+	f, err := Parse("f.csv", []byte("1,(1)\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := topology.ParseYAML("t.yaml", []byte("clusters: [{id: c1, nodes: [{id: S1}], first_item: 1, last_item: 2}]\ninitial_balance: 1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	es, err := ParseExpected("e.csv", []byte("1,balance,1@S1,1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if errs := f.CheckExpected("e.csv", es, func(int) *topology.Topology { return top }); len(errs) > 0 || es[0].Node != "S1" || es[0].Target != "1@S1" {
+		t.Errorf("node %q, target %q, errors %v", es[0].Node, es[0].Target, errs)
+	}
+}
+
+func TestMatchesAll(t *testing.T) {
+	transfer, read, marker := Command{Kind: Transfer}, Command{Kind: Read}, Command{Kind: LeaderFail}
+	outcome, value := Expectation{Check: CheckOutcome, TargetAll: true}, Expectation{Check: CheckValue, TargetAll: true}
+	if !outcome.Matches(transfer) || outcome.Matches(read) || outcome.Matches(marker) {
+		t.Error("outcome,* is about every transfer and nothing else")
+	}
+	if value.Matches(transfer) || !value.Matches(read) || value.Matches(marker) {
+		t.Error("value,* is about every read and nothing else")
 	}
 }

@@ -124,6 +124,21 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// What is no text at all gets one error, and one cell never fills the screen.
+func TestUnreadableFilesGetOneShortError(t *testing.T) {
+	for name, data := range map[string]string{
+		"f.csv:1:1: file is UTF-16 text (save it as UTF-8)":                  "\xff\xfe1\x00,\x00(\x007\x00)\x00",
+		"f.csv:2:3: file is not text (save it as CSV)":                       "PK\x03\x04\n1,\x00\x00\n2,(7)\n",
+		"f.csv:1:1: file is not text (save it as CSV)":                       "\x00",
+		"f.csv:1:3: unknown command \"" + strings.Repeat("x", 200) + "…\" (": "1," + strings.Repeat("x", 5000),
+	} {
+		_, err := Parse("f.csv", []byte(data))
+		if got := fmt.Sprint(err); !strings.HasPrefix(got, name) || strings.Contains(got, "\n") || len(got) > 400 {
+			t.Errorf("got %q, want %q", got, name)
+		}
+	}
+}
+
 func TestParseReportsAllErrorsInFileOrder(t *testing.T) {
 	_, err := Parse("f.csv", []byte("1,(x)\n,\"(1, 2)\"\n1x,(1)\n,\"a\" b\n,F(n3) n4\n"))
 	want := []string{"f.csv:1:4:", "f.csv:2:3:", "f.csv:3:1:", "f.csv:4:4:", "f.csv:5:2:"}

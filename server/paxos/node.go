@@ -245,6 +245,9 @@ func (n *Node) SetLive(now ids.Time, live bool) {
 	if n.first {
 		n.deadline = now + ids.Time(n.cfg.FirstElection)*ids.Time(n.rank+1)
 	}
+	if n.quorum == 1 {
+		n.deadline = now // nobody to wait for
+	}
 }
 
 func (n *Node) empty() bool { return n.log.base == 1 && n.log.end() == 0 && n.commit == 0 }

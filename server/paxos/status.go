@@ -24,7 +24,9 @@ func (n *Node) Leader() ids.Node {
 
 // Quorum reports whether a majority was heard lately: a leader steps down when
 // it was not, a follower has a live leader or had answers to its last pre-vote.
-func (n *Node) Quorum() bool { return n.live && (n.role == roleLeader || n.heardQuorum) }
+func (n *Node) Quorum() bool {
+	return n.live && (n.role == roleLeader || n.heardQuorum || n.quorum == 1)
+}
 
 // LastIndex is the last index held; what a former leader left above the run of
 // the current one is not counted.

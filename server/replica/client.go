@@ -74,46 +74,6 @@ func (r *Replica) answerSubmit(c call, o bank.Outcome, final bool, message strin
 	r.answer(c, Answer{Outcome: o, Final: final, Message: message})
 }
 
-// redirect tells a client what a node says that cannot serve: who leads, or that
-// there is no majority.
-func (r *Replica) redirect(c call) {
-	switch leader := r.px.Leader(); {
-	case leader != 0 && leader != r.self:
-		r.answer(c, Answer{Outcome: bank.OutcomeNotLeader, Leader: leader})
-	case leader == 0 && !r.px.Quorum():
-		r.answer(c, Answer{Outcome: bank.OutcomeUnavailable, Message: "no leader: no majority of the cluster can be reached"})
-	default:
-		r.answer(c, Answer{Outcome: bank.OutcomeNotLeader, Message: "no leader yet: election under way"})
-	}
-}
-
-// elsewhere answers a call for an item of another cluster.
-func (r *Replica) elsewhere(c call, cluster ids.Cluster) {
-	r.answer(c, Answer{Outcome: bank.OutcomeNotLeader, Leader: r.directory.Leader(cluster),
-		Message: "the item belongs to cluster " + r.topo.Clusters[cluster].ID})
-}
-
-func (r *Replica) clusterOf(item int64) (ids.Cluster, bool) {
-	c, ok := r.topo.Items.Cluster(item)
-	return ids.Cluster(c), ok
-}
-
-func (r *Replica) invalid(t ids.Transfer) string {
-	_, fromOK := r.clusterOf(t.From)
-	_, toOK := r.clusterOf(t.To)
-	switch {
-	case !fromOK:
-		return fmt.Sprintf("no item %d", t.From)
-	case !toOK:
-		return fmt.Sprintf("no item %d", t.To)
-	case t.Amount <= 0:
-		return fmt.Sprintf("amount must be positive, is %d", t.Amount)
-	case t.From == t.To:
-		return fmt.Sprintf("sender and receiver are both item %d", t.From)
-	}
-	return ""
-}
-
 func (r *Replica) deadline(d ids.Time) ids.Time {
 	return min(max(d, r.now+ids.Time(Millisecond)), r.now+ids.Time(r.lim.MaxDeadline))
 }
@@ -140,20 +100,28 @@ func (r *Replica) submit(e *Event) {
 			r.answerSubmit(c, bank.OutcomeInvalid, true, "this client and timestamp belong to "+req.transfer.String())
 			return
 		}
+		if r.crowded(req) {
+			r.answerSubmit(c, bank.OutcomeUnknown, false, tooManyCalls)
+			return
+		}
 		req.calls = append(req.calls, c)
 		req.doneBelow = max(req.doneBelow, e.DoneBelow)
 		r.extend(req, c)
 		return
 	}
-	if len(r.lead.requests) >= r.lim.MaxRequests {
+	if e.Deadline <= r.now {
+		// It waited too long to get here; whoever sent it has given it up.
+		r.answerSubmit(c, bank.OutcomeAborted, false, "the deadline had passed before anything was proposed")
+		return
+	}
+	if r.full() {
 		r.answerSubmit(c, bank.OutcomeAborted, false, fmt.Sprintf("%d requests are under way already", r.lim.MaxRequests))
 		return
 	}
 	to, _ := r.clusterOf(e.Transfer.To)
-	r.lead.ages++
 	req := &request{
 		id: e.Request, transfer: e.Transfer, doneBelow: e.DoneBelow,
-		age:   ids.Age{Clock: r.now, Cluster: r.cluster, Number: r.lead.ages},
+		age:   r.newAge(),
 		cross: to != r.cluster,
 		calls: []call{c},
 	}
@@ -161,6 +129,16 @@ func (r *Replica) submit(e *Event) {
 	r.extend(req, c)
 	r.start(req)
 }
+
+// full reports whether there is no room for another request or read.
+func (r *Replica) full() bool { return len(r.lead.requests)+len(r.lead.reads) >= r.lim.MaxRequests }
+
+// crowded reports whether as many calls wait for one request as may.
+func (r *Replica) crowded(req *request) bool {
+	return len(req.calls)+len(req.resolvers) >= r.lim.MaxCalls
+}
+
+const tooManyCalls = "too many calls wait for this request already; ask again"
 
 // extend notes how long a caller of req is going to wait.
 func (r *Replica) extend(req *request, c call) {
@@ -234,6 +212,17 @@ func (r *Replica) proposeIntra(req *request) {
 	req.state, req.waiter = stateProposed, nil
 	r.propose(&bank.Entry{Kind: bank.KindTransfer, Txn: ids.Txn{Request: req.id}, DoneBelow: req.doneBelow,
 		Transfer: req.transfer, Age: req.age})
+}
+
+// proceedIntra goes on with a transfer that waited: its items are free, though
+// the next holder of one may have its lock already. The entry goes into the log
+// before that holder's P.
+func (r *Replica) proceedIntra(req *request) {
+	if o, contents, known := r.bank.Outcome(req.id); known {
+		r.finish(req, o, true, outcomeMessage(o, contents))
+		return
+	}
+	r.proposeIntra(req)
 }
 
 // watch makes sure that req is looked at soon after a time, or earlier. Times are
@@ -318,7 +307,7 @@ func (r *Replica) expire(req *request) {
 // cancelWait takes a waiter out and lets those go on that stood back for it.
 func (r *Replica) cancelWait(w *twopc.Waiter) {
 	r.lead.locks.Cancel(w)
-	r.lead.freed = append(r.lead.freed, w.Items...)
+	r.lead.free(w.Items...)
 }
 
 // settle ends a request whose entry was applied.
@@ -368,16 +357,25 @@ func (r *Replica) resolve(e *Event) {
 		return
 	}
 	req := r.lead.requests[e.Request]
-	if req == nil {
+	switch {
+	case req == nil && r.full():
+		r.answer(c, Answer{Outcome: bank.OutcomeUnknown,
+			Message: fmt.Sprintf("%d requests are under way already; ask again", r.lim.MaxRequests)})
+		return
+	case req == nil:
 		req = &request{id: e.Request}
 		r.lead.requests[e.Request] = req
 		req.resolvers = append(req.resolvers, c)
 		req.doneBelow = e.DoneBelow
-		r.extend(req, c)
+		r.watch(req, c.deadline)
 		r.proposeTombstone(req)
 		return
+	case r.crowded(req):
+		r.answer(c, Answer{Outcome: bank.OutcomeUnknown, Message: tooManyCalls})
+		return
 	}
-	r.extend(req, c)
+	// The request keeps its own deadline: asking does not execute it late.
+	r.watch(req, c.deadline)
 	req.doneBelow = max(req.doneBelow, e.DoneBelow)
 	req.resolvers = append(req.resolvers, c)
 }
@@ -400,6 +398,10 @@ func (r *Replica) read(e *Event) {
 	case !r.lead.ready:
 		r.redirect(c)
 		return
+	case r.full():
+		r.answer(c, Answer{Outcome: bank.OutcomeUnavailable,
+			Message: fmt.Sprintf("%d requests are under way already", r.lim.MaxRequests)})
+		return
 	}
 	rd := &readCall{call: c, item: e.Item, index: r.px.CommitIndex(), round: r.px.RequestRound()}
 	rd.deadline = r.lead.timers.at(c.deadline, func() {
@@ -417,6 +419,12 @@ func (r *Replica) endRead(rd *readCall, a Answer) {
 	delete(r.lead.reads, rd)
 	r.counters.Reads++
 	r.answer(rd.call, a)
+}
+
+// endReadWith answers a read with what its item holds, which is decided.
+func (r *Replica) endReadWith(rd *readCall) {
+	b, _ := r.bank.Balance(rd.item)
+	r.endRead(rd, Answer{Outcome: bank.OutcomeCommitted, Final: true, Balance: b})
 }
 
 // serveReads answers the reads whose leadership round has ended and whose index
@@ -444,8 +452,7 @@ func (r *Replica) serveReads() {
 
 func (r *Replica) serveRead(rd *readCall) {
 	if r.lead.locks.Free(rd.item) {
-		b, _ := r.bank.Balance(rd.item)
-		r.endRead(rd, Answer{Outcome: bank.OutcomeCommitted, Final: true, Balance: b})
+		r.endReadWith(rd)
 		return
 	}
 	rd.waiter = &twopc.Waiter{Kind: twopc.WaitRead, Items: []int64{rd.item}, Owner: rd}

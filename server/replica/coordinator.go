@@ -16,7 +16,7 @@ type attempt struct {
 	started  ids.Time
 	deadline ids.Time // for the vote
 	post     post
-	noQuorum bool // the participant said so since the last timer
+	noQuorum bool // the participant said so, and nothing else since
 	ack      *timer
 	timeline *Timeline
 }
@@ -155,6 +155,7 @@ func (r *Replica) onPrepareReply(from ids.Node, m *twopc.TwoPCPrepareReply) {
 	case m.Reason == twopc.ReasonWaiting:
 		// The participant lives and queues us: patience up to the client's deadline.
 		r.directory.Heard(a.Peer, from, r.now)
+		a.noQuorum = false
 		a.deadline = max(a.deadline, min(a.request.deadline, r.now+ids.Time(r.lim.PrepareTimeout)))
 		return
 	case m.Reason == twopc.ReasonNotLeader:
@@ -164,6 +165,9 @@ func (r *Replica) onPrepareReply(from ids.Node, m *twopc.TwoPCPrepareReply) {
 	case m.Reason == twopc.ReasonNoQuorum:
 		a.noQuorum = true
 		r.directory.Silent(a.Peer, from, r.now)
+		if r.now-a.started >= ids.Time(r.lim.NoQuorumAfter) {
+			r.askPeer(a) // gives up
+		}
 		return
 	default:
 		r.directory.Heard(a.Peer, from, r.now)
@@ -246,6 +250,8 @@ func (r *Replica) backOff(req *request) {
 	req.tries++
 	req.state = stateBackoff
 	req.backoff = r.lead.timers.at(r.now+ids.Time(pause), func() {
+		// What another timer has just released belongs to those who wait for it.
+		r.pump()
 		if req.state == stateBackoff {
 			r.start(req)
 		}
@@ -254,6 +260,8 @@ func (r *Replica) backOff(req *request) {
 
 // onInquiry answers a participant that asks for the decision.
 func (r *Replica) onInquiry(from ids.Node, m *twopc.TwoPCInquiryRequest) {
+	// Only a leader inquires.
+	r.directory.Heard(r.home[from], from, r.now)
 	r.answerInquiry(from, m.Txn, m.Seq)
 }
 

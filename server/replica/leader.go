@@ -22,7 +22,8 @@ type leadership struct {
 	reads      map[*readCall]struct{}
 	readQueue  []*readCall // not served yet, in order of arrival
 	locks      *twopc.Locks
-	freed      []int64 // items whose waiters must be looked at
+	freed      []int64 // items whose waiters must be looked at, each once
+	isFreed    map[int64]struct{}
 	attempts   map[ids.Txn]*attempt
 	parts      map[ids.Txn]*participation
 	deliveries map[ids.Txn]*delivery
@@ -33,6 +34,7 @@ type leadership struct {
 	timers     timers
 	expiry     map[ids.Time][]*request // by deadline in units of deadlineGrain
 	ages       uint64
+	ageClock   ids.Time // highest clock in an age given or seen
 	attemptNo  uint32
 }
 
@@ -42,15 +44,28 @@ func (l *leadership) reset(lim Limits) {
 		requests:   map[ids.Request]*request{},
 		reads:      map[*readCall]struct{}{},
 		locks:      twopc.NewLocks(lim.UrgentAfter, lim.MaxWaiters),
+		isFreed:    map[int64]struct{}{},
 		attempts:   map[ids.Txn]*attempt{},
 		parts:      map[ids.Txn]*participation{},
 		deliveries: map[ids.Txn]*delivery{},
 		tells:      map[ids.Txn]*tell{},
 		expiry:     map[ids.Time][]*request{},
 		ages:       l.ages,
+		ageClock:   l.ageClock,
 		attemptNo:  l.attemptNo,
 	}
 }
+
+// newAge gives a request its age. The clock in it never runs behind one that was
+// seen in another age, so that a cluster whose clock is behind is not older than
+// everybody it deals with, and wins every conflict, for ever.
+func (r *Replica) newAge() ids.Age {
+	r.lead.ages++
+	r.lead.ageClock = max(r.now, r.lead.ageClock+1)
+	return ids.Age{Clock: r.lead.ageClock, Cluster: r.cluster, Number: r.lead.ages}
+}
+
+func (r *Replica) sawAge(a ids.Age) { r.lead.ageClock = max(r.lead.ageClock, a.Clock) }
 
 // becomeReady takes over: the own VIEW is applied, so everything that any
 // earlier leader got chosen is applied too and nothing of theirs can still take
@@ -59,6 +74,7 @@ func (r *Replica) becomeReady() {
 	r.lead.ready = true
 	for _, seq := range r.bank.PreparedSeqs() {
 		p := r.bank.Prepared(seq)
+		r.sawAge(p.Age)
 		if p.Role == bank.RoleCoordinator {
 			r.adoptAttempt(p)
 		} else {
@@ -110,21 +126,33 @@ func (r *Replica) stepDown() {
 	r.lead.reset(r.lim)
 }
 
+// free notes items whose waiters must be looked at. Thousands that give up at one
+// deadline name the same item.
+func (l *leadership) free(items ...int64) {
+	for _, item := range items {
+		if _, noted := l.isFreed[item]; !noted {
+			l.isFreed[item] = struct{}{}
+			l.freed = append(l.freed, item)
+		}
+	}
+}
+
 // pump lets waiters go on whose items were freed.
 func (r *Replica) pump() {
 	for len(r.lead.freed) > 0 {
 		item := r.lead.freed[0]
 		r.lead.freed = r.lead.freed[1:]
+		delete(r.lead.isFreed, item)
 		g := r.lead.locks.Grant(item, r.now)
 		for _, w := range g.Proceed {
 			switch o := w.Owner.(type) {
 			case *readCall:
 				o.waiter = nil
-				r.serveRead(o)
+				r.endReadWith(o)
 			case *request:
 				// Others may have stood back for it on its other item.
-				r.lead.freed = append(r.lead.freed, w.Items...)
-				r.start(o)
+				r.lead.free(w.Items...)
+				r.proceedIntra(o)
 			}
 		}
 		for _, w := range g.Refused {
@@ -155,7 +183,7 @@ func (r *Replica) unlock(item int64, txn ids.Txn, tl *Timeline) {
 		tl.Released = r.now
 		tl.BalanceAfter, _ = r.bank.Balance(item)
 	}
-	r.lead.freed = append(r.lead.freed, item)
+	r.lead.free(item)
 }
 
 // newTimeline starts to measure the life of a lock.
@@ -224,6 +252,39 @@ func (r *Replica) redirected(p *post, from, hint ids.Node, again func()) {
 	}
 }
 
+// resend sends at once whatever waits for an answer from a cluster whose new leader
+// has announced itself: what went to the old one is lost, and the timers may have
+// backed off far.
+func (r *Replica) resend(c ids.Cluster) {
+	stale := func(p *post) bool {
+		if p.peer != c || p.timer == nil || p.timer.stopped {
+			return false
+		}
+		p.every, p.hops = 0, 0
+		return true
+	}
+	for _, txn := range slices.SortedFunc(maps.Keys(r.lead.attempts), ids.Txn.Compare) {
+		if a := r.lead.attempts[txn]; stale(&a.post) {
+			r.askPeer(a)
+		}
+	}
+	for _, txn := range slices.SortedFunc(maps.Keys(r.lead.deliveries), ids.Txn.Compare) {
+		if dl := r.lead.deliveries[txn]; stale(&dl.post) {
+			r.sendCommit(dl)
+		}
+	}
+	for _, txn := range slices.SortedFunc(maps.Keys(r.lead.tells), ids.Txn.Compare) {
+		if t := r.lead.tells[txn]; stale(&t.post) {
+			r.sendAbort(t)
+		}
+	}
+	for _, txn := range slices.SortedFunc(maps.Keys(r.lead.parts), ids.Txn.Compare) {
+		if p := r.lead.parts[txn]; stale(&p.post) {
+			r.inquire(p)
+		}
+	}
+}
+
 func (r *Replica) deliver(d bank.Decision, a *attempt) {
 	dl := &delivery{Decision: d, attempt: a, post: post{peer: d.Peer}}
 	r.lead.deliveries[d.Txn] = dl
@@ -279,8 +340,15 @@ func (r *Replica) proposeEnds(forced bool) {
 
 func (r *Replica) endsApplied([]ids.Txn) { r.lead.ending-- }
 
+// tellAbort tells a participant, again and again until it answers. When too many
+// are told already it is told once: a waiter ends at its own deadline, and who is
+// prepared inquires and hears abort.
 func (r *Replica) tellAbort(txn ids.Txn, peer ids.Cluster, reason twopc.Reason) {
 	t := &tell{txn: txn, peer: peer, reason: reason, post: post{peer: peer}}
+	if len(r.lead.tells) >= r.lim.MaxTells {
+		r.send(r.directory.Target(peer), &twopc.TwoPCAbortRequest{Txn: txn, Reason: reason})
+		return
+	}
 	r.lead.tells[txn] = t
 	r.sendAbort(t)
 }

@@ -53,10 +53,16 @@ type Limits struct {
 	// EndAfter: an acknowledged decision is forgotten by an END entry at the
 	// latest so long afterwards, so that ENDs share entries.
 	EndAfter ids.Duration
-	// MaxRequests: client requests under way at one leader.
+	// MaxRequests: client requests under way at one leader, reads included.
 	MaxRequests int
 	// MaxWaiters: requests waiting for one item.
 	MaxWaiters int
+	// MaxCalls: calls waiting for one request. A client resends it a few times and
+	// may resolve it as often.
+	MaxCalls int
+	// MaxTells: aborts that are repeated until the participant answers. A cluster
+	// that is away makes one of every attempt, and each is sent once a RetryMax.
+	MaxTells int
 	// MaxDeadline caps what a client may ask for.
 	MaxDeadline ids.Duration
 	// MaxTimelines: lock timelines kept.
@@ -82,6 +88,8 @@ func DefaultLimits() Limits {
 		EndAfter:        20 * Millisecond,
 		MaxRequests:     65_536,
 		MaxWaiters:      20_000,
+		MaxCalls:        1024,
+		MaxTells:        4096,
 		MaxDeadline:     600 * Second,
 		MaxTimelines:    10_000,
 	}

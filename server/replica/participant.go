@@ -33,6 +33,7 @@ func (r *Replica) onPrepare(from ids.Node, m *twopc.TwoPCPrepareRequest) {
 		return
 	}
 	r.directory.Heard(m.Cluster, from, r.now)
+	r.sawAge(m.Age)
 	if p := r.lead.parts[m.Txn]; p != nil {
 		p.asker = from
 		switch {
@@ -152,6 +153,8 @@ func (r *Replica) onInquiryReply(from ids.Node, m *twopc.TwoPCInquiryReply) {
 	}
 	switch m.Answer {
 	case twopc.AnswerCommit:
+		// Acknowledged like a TwoPCCommit, so that the coordinator need not send one.
+		p.asker = from
 		p.Told(twopc.Commit)
 	case twopc.AnswerAbort:
 		p.Told(twopc.Abort)

@@ -112,6 +112,7 @@ func (r *Replica) Step(now ids.Time, events []Event) {
 	if r.live {
 		r.px.Tick(r.now)
 		r.advance()
+		r.pump()
 		r.lead.timers.run(r.now)
 		r.pump()
 		r.proposeEnds(false)
@@ -167,6 +168,7 @@ func (r *Replica) event(e *Event) {
 	case EventDurable:
 		r.px.Durable(r.now, e.Write)
 		r.advance()
+		r.pump()
 		return
 	case EventSetLive:
 		r.setLive(e.Live)
@@ -239,7 +241,8 @@ func (r *Replica) message(from ids.Node, m any) {
 		r.onInquiryReply(from, m)
 	case *twopc.LeaderAnnouncement:
 		if int(m.Cluster) < len(r.clusters) && r.home[from] == m.Cluster && m.Ballot.Node == from {
-			r.directory.Announced(m.Cluster, m.Ballot)
+			r.directory.Announced(m.Cluster, m.Ballot, r.now)
+			r.resend(m.Cluster)
 		}
 	}
 }

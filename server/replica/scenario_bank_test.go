@@ -67,11 +67,11 @@ type flight struct {
 	epoch    uint64
 }
 
-// rule says what becomes of messages: held back or lost. Empty fields match all.
+// rule says what becomes of messages. Empty fields match all.
 type rule struct {
 	name     string
 	from, to ids.Node
-	hold     bool
+	fate     string // "hold", "lose" or "copy"
 }
 
 type openCall struct {
@@ -82,6 +82,7 @@ type openCall struct {
 func newScene(t *testing.T, topo *topology.Topology, lim Limits) *scene {
 	s := &scene{t: t, topo: topo, lim: lim, now: 1_000_000_000, calls: map[uint64]openCall{}}
 	s.reset(1)
+	s.zero = s.now
 	return s
 }
 
@@ -101,7 +102,6 @@ func (s *scene) reset(epoch uint64) {
 		s.setLive(n, true)
 	}
 	s.advance(s.now+ids.Time(sceneStart), nil)
-	s.zero = s.now
 	s.clearTrace()
 }
 
@@ -142,7 +142,7 @@ func (s *scene) crash(n ids.Node) {
 	a := s.nodes[n]
 	a.up, a.live = false, false
 	a.ready, a.locks = false, nil
-	s.say(n, "crashes")
+	s.say(n, "killed")
 	s.forgetCalls(n)
 	for m := range s.each() {
 		if m != n {
@@ -215,10 +215,14 @@ func (s *scene) arrive(f flight) bool {
 	}
 	for _, r := range s.rules {
 		if (r.name == "" || r.name == messageName(f.m)) && (r.from == 0 || r.from == f.from) && (r.to == 0 || r.to == f.to) {
-			if r.hold {
+			switch r.fate {
+			case "copy":
+				s.held = append(s.held, f)
+				continue
+			case "hold":
 				s.held = append(s.held, f)
 				s.tellMessage(f, " (held)")
-			} else {
+			default:
 				s.tellMessage(f, " (lost)")
 			}
 			return false
@@ -237,9 +241,9 @@ func (s *scene) arrive(f flight) bool {
 	return true
 }
 
-// advance lets time pass until end, or until what is delivered satisfies stop,
-// which is asked after each instant. It reports whether that was so.
-func (s *scene) advance(end ids.Time, stop func(delivered []flight) bool) bool {
+// advance lets time pass until end, or until what was due at one instant, lost or
+// not, satisfies stop. It reports whether that was so.
+func (s *scene) advance(end ids.Time, stop func(due []flight) bool) bool {
 	for {
 		next := end + 1
 		if len(s.flights) > 0 {
@@ -255,10 +259,11 @@ func (s *scene) advance(end ids.Time, stop func(delivered []flight) bool) bool {
 			return false
 		}
 		s.now = max(s.now, next)
-		var delivered []flight
+		var due, delivered []flight
 		for len(s.flights) > 0 && s.flights[0].at <= s.now {
 			f := s.flights[0]
 			s.flights = s.flights[1:]
+			due = append(due, f)
 			if s.arrive(f) {
 				delivered = append(delivered, f)
 			}
@@ -278,7 +283,7 @@ func (s *scene) advance(end ids.Time, stop func(delivered []flight) bool) bool {
 				s.step(n, events...)
 			}
 		}
-		if stop != nil && stop(delivered) {
+		if stop != nil && stop(due) {
 			return true
 		}
 	}

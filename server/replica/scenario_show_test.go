@@ -114,20 +114,6 @@ func (s *scene) standing(a *actor, st *Status) string {
 	return "has no quorum"
 }
 
-// cmdOpen shows the calls that have no answer yet.
-func (s *scene) cmdOpen(*datadriven.TestData) string {
-	var out strings.Builder
-	for id := uint64(1); id <= s.last; id++ {
-		if c, open := s.calls[id]; open {
-			fmt.Fprintf(&out, "n%d: %s\n", c.node, c.label)
-		}
-	}
-	if out.Len() == 0 {
-		return "none\n"
-	}
-	return out.String()
-}
-
 // cmdIdle shows what is left where nothing should be: requests, locks, undo
 // records, prepared, decided, and replicas of a cluster that differ.
 func (s *scene) cmdIdle(*datadriven.TestData) string {

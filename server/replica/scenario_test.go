@@ -22,25 +22,26 @@ import (
 // what happens at a node. (lost) and (held) messages do not arrive. After a
 // change of the protocol, run with -rewrite and read the difference.
 //
-//	bank clusters=N nodes=N items=N [balance=B] [checkpoint=N] [deal=B] [ITEM=B …]
+//	bank clusters=N nodes=N items=N [balance=B] [checkpoint=N] [ITEM=B …]
 //	                                 a new bank with its first leaders; ITEM starts at B
-//	fill cN to=I                     cluster N's log grows to index I, untold
+//	fill cN to=I                     cluster N's log grows to index I, untold; times count from here
 //	submit NODE CLIENT/TIMESTAMP (FROM, TO, AMOUNT) [deadline=D] [done_below=T]
 //	submit NODE                      the same, one request a line, all in one step
 //	read NODE ITEM [deadline=D]      a read
 //	resolve NODE C/T item=I          what became of the request?
-//	deliver [until=MESSAGE]          until no message is under way, or one such arrived
+//	deliver [until=MESSAGE]          until no message is under way, or one such was due
 //	advance D                        let time pass
 //	hold MESSAGE [from=N] [to=N]     keep such messages back from now on; * for all
 //	lose MESSAGE [from=N] [to=N]     lose them
-//	release                          those held arrive now; nothing is held or lost any more
+//	copy MESSAGE [from=N] [to=N]     let them arrive, and hold a copy back
+//	release                          those held arrive in 1 ms; nothing is held or lost any more
 //	cut NODES                        nobody hears these nodes and they hear nobody
 //	heal                             nothing is held back, lost or cut off from now on
 //	crash NODES, restart NODES       kill -9; a new life from disk, connected
 //	pause NODES, resume NODES        Control.SetLive
 //	reset epoch=E                    Control.Reset of all nodes
-//	balance ITEMS, locks, log NODE, state, open, idle
-//	                                 what the nodes hold; calls without answer; what is left
+//	balance ITEMS, locks, log NODE [from=I], state, idle
+//	                                 what the nodes hold; what is left where nothing should be
 //
 // deliver and advance take the word heartbeats to show those too.
 func TestScenarios(t *testing.T) {
@@ -68,16 +69,16 @@ func TestScenarios(t *testing.T) {
 var sceneCommands = map[string]func(s *scene, d *datadriven.TestData) string{
 	"fill": (*scene).cmdFill, "submit": (*scene).cmdSubmit, "read": (*scene).cmdRead, "resolve": (*scene).cmdResolve,
 	"deliver": (*scene).cmdDeliver, "advance": (*scene).cmdAdvance,
-	"hold": (*scene).cmdRule, "lose": (*scene).cmdRule, "release": (*scene).cmdRelease,
+	"hold": (*scene).cmdRule, "lose": (*scene).cmdRule, "copy": (*scene).cmdRule, "release": (*scene).cmdRelease,
 	"cut": (*scene).cmdCut, "heal": (*scene).cmdHeal,
 	"crash": (*scene).cmdNodes, "restart": (*scene).cmdNodes, "pause": (*scene).cmdNodes, "resume": (*scene).cmdNodes,
 	"reset": (*scene).cmdReset, "balance": (*scene).cmdBalance, "locks": (*scene).cmdLocks, "log": (*scene).cmdLog,
-	"state": (*scene).cmdState, "open": (*scene).cmdOpen, "idle": (*scene).cmdIdle,
+	"state": (*scene).cmdState, "idle": (*scene).cmdIdle,
 }
 
 // sceneOf makes the bank that the command describes.
 func sceneOf(t *testing.T, d *datadriven.TestData) *scene {
-	clusters, nodes, items, balance, lim := 2, 3, 20, 10, DefaultLimits()
+	clusters, nodes, items, balance, lim := 2, 3, 20, 10, sceneLimits()
 	d.MaybeScanArgs(t, "clusters", &clusters)
 	d.MaybeScanArgs(t, "nodes", &nodes)
 	d.MaybeScanArgs(t, "items", &items)
@@ -96,6 +97,18 @@ func sceneOf(t *testing.T, d *datadriven.TestData) *scene {
 		}
 	}
 	return newScene(t, topo, lim)
+}
+
+// sceneLimits are limits of round numbers: tuning those of real nodes changes no
+// scenario.
+func sceneLimits() Limits {
+	lim := DefaultLimits()
+	lim.HeartbeatEvery, lim.ElectionMin, lim.FirstElection = 200*Millisecond, 400*Millisecond, 150*Millisecond
+	lim.PrepareTimeout, lim.RetryEvery, lim.RetryMax = 2*Second, 100*Millisecond, 1*Second
+	lim.AckBound, lim.InquireAfter, lim.NoQuorumAfter = 400*Millisecond, 500*Millisecond, 300*Millisecond
+	lim.BackoffMin, lim.BackoffMax = 2*Millisecond, 100*Millisecond
+	lim.UrgentAfter, lim.EndAfter = 200*Millisecond, 20*Millisecond
+	return lim
 }
 
 func (s *scene) leaders() string {
@@ -126,6 +139,7 @@ func (s *scene) cmdFill(d *datadriven.TestData) string {
 		}
 	}
 	s.deliver("")
+	s.zero = s.now
 	s.clearTrace()
 	return ""
 }
@@ -201,7 +215,7 @@ func (s *scene) cmdDeliver(d *datadriven.TestData) string {
 	return s.take()
 }
 
-// deliver goes on until a message of that name has arrived or, without a name,
+// deliver goes on until a message of that name was due or, without a name,
 // until no message but heartbeats is under way.
 func (s *scene) deliver(until string) bool {
 	busy := func(f flight) bool {
@@ -214,11 +228,11 @@ func (s *scene) deliver(until string) bool {
 	if until == "" && !slices.ContainsFunc(s.flights, busy) {
 		return true
 	}
-	return s.advance(s.now+ids.Time(sceneLimit), func(delivered []flight) bool {
+	return s.advance(s.now+ids.Time(sceneLimit), func(due []flight) bool {
 		if until == "" {
 			return !slices.ContainsFunc(s.flights, busy)
 		}
-		return slices.ContainsFunc(delivered, func(f flight) bool { return messageName(f.m) == until })
+		return slices.ContainsFunc(due, func(f flight) bool { return messageName(f.m) == until })
 	})
 }
 
@@ -228,7 +242,7 @@ func (s *scene) cmdAdvance(d *datadriven.TestData) string {
 }
 
 func (s *scene) cmdRule(d *datadriven.TestData) string {
-	r := rule{name: d.CmdArgs[0].Key, hold: d.Cmd == "hold"}
+	r := rule{name: d.CmdArgs[0].Key, fate: d.Cmd}
 	if r.name == "*" {
 		r.name = ""
 	}
@@ -246,7 +260,7 @@ func (s *scene) cmdRule(d *datadriven.TestData) string {
 func (s *scene) cmdRelease(*datadriven.TestData) string {
 	s.rules = nil
 	for _, f := range s.held {
-		f.at = s.now
+		f.at = s.now + sceneHop
 		s.fly(f)
 	}
 	s.held = nil
@@ -273,13 +287,13 @@ func (s *scene) cmdNodes(d *datadriven.TestData) string {
 		case "restart":
 			s.boot(n)
 			s.setLive(n, true)
-			s.say(n, fmt.Sprintf("restarts with %d applied", s.nodes[n].r.bank.Applied()))
+			s.say(n, fmt.Sprintf("back with %d applied", s.nodes[n].r.bank.Applied()))
 		case "pause":
-			s.say(n, "is disconnected")
+			s.say(n, "disconnected")
 			s.setLive(n, false)
 		case "resume":
 			s.setLive(n, true)
-			s.say(n, "is connected again")
+			s.say(n, "connected again")
 		}
 	}
 	return s.take()

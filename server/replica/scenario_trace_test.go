@@ -27,11 +27,16 @@ type traceLine struct {
 
 func (t *trace) clearTrace() { t.lines = t.lines[:0] }
 
+// add writes a line, or adds a node to one of the same time that says the same.
+// What happens at one node stays in order.
 func (t *trace) add(at ids.Time, from, to ids.Node, what string) {
-	for i := range t.lines {
-		if l := &t.lines[i]; l.at == at && l.from == from && l.what == what && !slices.Contains(l.to, to) {
+	for i := len(t.lines) - 1; i >= 0 && t.lines[i].at == at; i-- {
+		switch l := &t.lines[i]; {
+		case l.from == from && l.what == what && !slices.Contains(l.to, to):
 			l.to = append(l.to, to)
 			return
+		case l.from == from && slices.Contains(l.to, to):
+			i = 0 // it has done something else since
 		}
 	}
 	t.lines = append(t.lines, traceLine{at, from, []ids.Node{to}, what})

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"container/heap"
+	"slices"
 
 	"paxbank/server/ids"
 )
@@ -23,7 +24,11 @@ func (t *timer) stop() {
 type timers struct {
 	heap   []*timer
 	number uint64
+	sweep  int // the stopped ones are thrown out when so many are held
 }
+
+// minSweep is the least number of timers that are worth a sweep.
+const minSweep = 1024
 
 func (t *timers) Len() int { return len(t.heap) }
 func (t *timers) Less(i, j int) bool {
@@ -41,6 +46,13 @@ func (t *timers) Pop() any {
 
 // at arranges that f is called at the given time.
 func (t *timers) at(when ids.Time, f func()) *timer {
+	if len(t.heap) >= max(t.sweep, minSweep) {
+		// Most timers are stopped long before they are due (a read's is its
+		// deadline), and would otherwise be kept until then.
+		t.heap = slices.DeleteFunc(t.heap, func(tm *timer) bool { return tm.stopped })
+		heap.Init(t)
+		t.sweep = 2 * len(t.heap)
+	}
 	t.number++
 	tm := &timer{at: when, number: t.number, fire: f}
 	heap.Push(t, tm)

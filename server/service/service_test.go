@@ -56,8 +56,13 @@ func start(t *testing.T, id, address string, fs vfs.FS) *server {
 
 func tryStart(t *testing.T, id, address string, fs vfs.FS) (*server, error) {
 	t.Helper()
+	return startMortal(t, id, address, fs, func(err error) { t.Errorf("%s stopped: %v", id, err) })
+}
+
+// startMortal starts a node that may stop by itself.
+func startMortal(t *testing.T, id, address string, fs vfs.FS, fatal func(error)) (*server, error) {
+	t.Helper()
 	s := &server{t: t, id: id, fs: fs, served: make(chan struct{})}
-	fatal := func(err error) { t.Errorf("%s stopped: %v", id, err) }
 	var err error
 	if s.store, err = storage.Open("data", storage.Options{FS: fs, OnFatal: fatal}); err != nil {
 		return nil, err

@@ -51,11 +51,12 @@ var waitDieBranches = []string{branchOlderWaits, branchYoungerGives, branchOwnWa
 // refusals are the messages with which a client's call is refused or ended
 // without success, by a part of their text.
 var refusals = []string{
-	"no item", "amount must be positive", "sender and receiver are both", "belong to", "too old",
-	"requests are under way already", "wait for item", "stayed locked until the deadline",
-	"the receiver's item stayed locked", "no decision before the deadline", "before anything was proposed",
+	"no item", "amount must be positive", "sender and receiver are both", "belong to ", "too old",
+	"requests are under way already", "wait for item",
+	"the receiver's item stayed locked", "stayed locked until the deadline", "no decision before the deadline", "before anything was proposed",
 	"while the request was under way", "no majority of the cluster", "election under way",
-	"holds less than", "can no longer execute", "could not be served before its deadline",
+	"no outcome:", "holds less than", "can no longer execute", "could not be served before its deadline",
+	"locked by an older transaction", "belongs to cluster", "too many calls wait",
 	"the participant's cluster has no majority", "did not answer in time", "wait for the receiver's item",
 }
 

@@ -205,9 +205,13 @@ func (c *client) try(r *request) {
 	}
 }
 
-// target is the node to ask: the leader if one is known, else any.
+// target is the node to ask: the leader if one is known, else any of the cluster,
+// and now and then one of the wrong cluster, which has to say so.
 func (c *client) target(r *request) *node {
 	members := c.w.clusters[r.cluster]
+	if c.w.chance(0.01) {
+		return c.w.nodes[c.w.rng.IntN(len(c.w.nodes))]
+	}
 	if n := c.w.node(c.leaders[r.cluster]); n != nil && !c.w.chance(0.05) {
 		return n
 	}

@@ -2,7 +2,9 @@ package sim
 
 import (
 	"paxbank/server/ids"
+	"paxbank/server/paxos"
 	"paxbank/server/replica"
+	"paxbank/server/twopc"
 )
 
 // network carries messages between nodes, and calls between clients and nodes.
@@ -47,20 +49,43 @@ func (t *network) send(from *node, to ids.Node, m any) {
 		w.cov.add("network", "lost")
 		return
 	}
-	t.deliver(from, dest, m, digest, link)
+	t.deliver(from, dest, m, digest, link, 0)
 	if w.chance(dup) {
 		w.cov.add("network", "duplicated")
-		t.deliver(from, dest, m, digest, link)
+		t.deliver(from, dest, m, digest, link, 0)
+	}
+	if w.faulty && p.echo > 0 && w.chance(p.echo*echoShare(m)) {
+		w.cov.add("network", "echoed")
+		t.deliver(from, dest, m, digest, link, w.between(100*millisecond, 5*second))
 	}
 }
 
-func (t *network) deliver(from, to *node, m any, digest uint64, link int) {
+// echoShare weighs how often a message arrives once more: those that have an
+// effect if the receiver does not look at what they belong to, the frequent ones
+// among them less often.
+func echoShare(m any) float64 {
+	switch m.(type) {
+	case *twopc.TwoPCPrepareRequest, *twopc.TwoPCCommitRequest, *twopc.TwoPCAbortRequest,
+		*twopc.TwoPCPrepareReply, *twopc.TwoPCInquiryReply, *paxos.Promise:
+		return 1
+	case *paxos.Accepted, *paxos.Accept:
+		return 0.1
+	}
+	return 0
+}
+
+// deliver lets a message arrive, late by so much. What is late comes from
+// wherever it was held up and keeps neither the order nor the connection.
+func (t *network) deliver(from, to *node, m any, digest uint64, link int, late ids.Duration) {
 	w := t.w
 	p := &w.plan.net
 	at := w.now + ids.Time(p.min+w.expo(p.mean))
-	if w.faulty && w.chance(p.straggle) {
+	fifo := p.fifo && late == 0
+	if late > 0 {
+		at += ids.Time(late)
+	} else if w.faulty && w.chance(p.straggle) {
 		at += ids.Time(w.upTo(2 * second))
-	} else if p.fifo {
+	} else if fifo {
 		at = max(at, t.lastAt[link])
 		t.lastAt[link] = at
 	}
@@ -70,7 +95,7 @@ func (t *network) deliver(from, to *node, m any, digest uint64, link int) {
 		switch {
 		case digestOf(m) != digest:
 			w.fail("immutable messages", "n%d changed a message after sending it to %s: %s", fromID, to.name, describe(m))
-		case t.blocked[link] > 0 || p.fifo && connection != t.era[link]:
+		case t.blocked[link] > 0 || fifo && connection != t.era[link]:
 			w.cov.add("network", "lost")
 		case !to.up || !to.live:
 			w.cov.add("network", "nobody there")

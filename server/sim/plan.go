@@ -52,6 +52,10 @@ type netPlan struct {
 	min, mean ids.Duration
 	loss, dup float64
 	straggle  float64 // share of the messages that take up to two seconds
+	// echo is the share of the votes and of the two-phase-commit messages that arrive
+	// once more, seconds later: after their transaction has ended and leaders have
+	// changed.
+	echo float64
 }
 
 type diskPlan struct{ min, mean ids.Duration }
@@ -68,6 +72,8 @@ var shapes = []struct {
 }{
 	{"2x3", 40}, {"3x3", 18}, {"2x1", 6}, {"1x3", 8}, {"3x1", 4},
 	{"2x5", 6}, {"1+3", 6}, {"3+5", 4}, {"4x3", 4}, {"1x5", 2}, {"1x1", 2},
+	// An even number of nodes: half of them are no majority.
+	{"2x2", 3}, {"2x4", 3}, {"2+4", 2},
 }
 
 func newPlan(opt Options, rng *rand.Rand) (*plan, error) {
@@ -183,6 +189,9 @@ func (p *plan) machines(rng *rand.Rand) {
 		p.net.dup = oneOf(rng, 0, 0.01, 0.1)
 		p.net.straggle = oneOf(rng, 0, 0, 0.002, 0.02)
 	}
+	if rng.Float64() < 0.3 {
+		p.net.echo = oneOf(rng, 0.02, 0.1, 0.3)
+	}
 	if rng.Float64() < 0.4 {
 		p.clockJump = 0.3
 	}
@@ -231,14 +240,35 @@ func (p *plan) load(opt Options, rng *rand.Rand) {
 	p.twice = oneOf(rng, 0, 0.05, 0.3)
 	p.safetyMax = 60 * second
 	p.lingering = oneOf(rng, 100*millisecond, 3*second)
+	crowded := 0.08
+	if p.calm {
+		crowded = 0.4 // where a deadlock shows: nothing else may keep it from committing
+	}
+	if rng.Float64() < crowded {
+		p.crowd(rng)
+	}
 	if p.calm {
 		p.deadline, p.patience = 30*second, 10*second
-		p.think *= 4
+		if p.hot < 1 {
+			p.think *= 4
+		}
 		return
 	}
 	if rng.Float64() < 0.3 {
 		p.abandon = 0.03
 	}
+}
+
+// crowd makes everybody want the same few items of different clusters at once,
+// so that attempts cross in both directions. What they want they can afford: in
+// a calm run all of it has to commit.
+func (p *plan) crowd(rng *rand.Rand) {
+	p.clients = 4 + rng.IntN(3)
+	p.outstanding = 8
+	p.think = ids.Duration(p.clients) * oneOf(rng, millisecond, 5*millisecond)
+	p.hot, p.cross = 1, 0.9
+	p.reads = 0.05
+	p.topology.InitialBalance = 1000
 }
 
 // misfortunes chooses which faults are on, and how often each strikes.
@@ -284,9 +314,9 @@ func (p *plan) String() string {
 		links = "streams"
 	}
 	items := p.topology.Items.Ranges[len(p.topology.Items.Ranges)-1].Last
-	return fmt.Sprintf("%s, %d items of %d; %s %d+%dµs loss %g dup %g; disk %d+%dµs; clock ±%dms ±%dppm; checkpoint every %d; "+
+	return fmt.Sprintf("%s, %d items of %d; %s %d+%dµs loss %g dup %g echo %g; disk %d+%dµs; clock ±%dms ±%dppm; checkpoint every %d; "+
 		"%d requests of %d clients × %d, cross %g hot %g; faults: %s",
-		p.shape, items, p.topology.InitialBalance, links, p.net.min/microsecond, p.net.mean/microsecond, p.net.loss, p.net.dup,
+		p.shape, items, p.topology.InitialBalance, links, p.net.min/microsecond, p.net.mean/microsecond, p.net.loss, p.net.dup, p.net.echo,
 		p.disk.min/microsecond, p.disk.mean/microsecond, p.skewMax/millisecond, p.driftMax, p.limits.CheckpointEvery,
 		p.requests, p.clients, p.outstanding, p.cross, p.hot, strings.Join(f, " "))
 }

@@ -100,7 +100,7 @@ func (p *plan) trim(t Trim) {
 		return slices.Contains(t.Without, faults[f.kind].name)
 	})
 	if t.Sound {
-		p.net.loss, p.net.dup, p.net.straggle, p.net.fifo = 0, 0, 0, true
+		p.net.loss, p.net.dup, p.net.straggle, p.net.echo, p.net.fifo = 0, 0, 0, 0, true
 	}
 	if t.Clocks {
 		p.skewMax, p.driftMax, p.clockJump = 0, 0, 0

@@ -124,8 +124,9 @@ func (s *Store) open(fsys vfs.FS) error {
 		return fmt.Errorf("data directory %s cannot be read: %w", s.dir, rootCause(err))
 	}
 	s.cache = pebble.NewCache(cacheBytes)
+	watched := &watchFS{FS: fsys, failed: func(err error) { _ = s.failed(err) }}
 	opts := &pebble.Options{
-		FS:                    fsys,
+		FS:                    watched,
 		Lock:                  s.lock,
 		Cache:                 s.cache,
 		MemTableSize:          memTableBytes,
@@ -156,6 +157,7 @@ func (s *Store) open(fsys vfs.FS) error {
 	if raw > s.next.write {
 		return s.damaged(fmt.Errorf("write %d is missing although write %d, which was made later, is there", s.next.write, raw))
 	}
+	watched.armed.Store(true) // until here errors were Open's to return
 	return nil
 }
 
@@ -469,17 +471,6 @@ func (s *Store) Close() error {
 		s.lock = nil
 	}
 	return err
-}
-
-// logger keeps Pebble quiet, and turns its "exit now" into a failed store.
-type logger struct{ s *Store }
-
-func (logger) Infof(string, ...any)  {}
-func (logger) Errorf(string, ...any) {}
-func (l logger) Fatalf(format string, args ...any) {
-	// The cause is already said once by us; Pebble's prefix adds nothing.
-	msg := strings.TrimPrefix(fmt.Sprintf(format, args...), "pebble: fatal commit error: ")
-	_ = l.s.failed(errors.New(msg))
 }
 
 // rootCause drops what Pebble's errors carry beside the message.

@@ -19,7 +19,12 @@ import (
 	"paxbank/server/paxos"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(sickDir); dir != "" {
+		sicken(dir, os.Getenv(sickCase))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var identity = Identity{NodeID: "n1", Config: []byte("config"), Topology: 77, Epoch: 3}
 

@@ -58,6 +58,7 @@ type Attempt struct {
 	Reason   Reason // of an abort
 	logged   bool   // C or A proposed
 	Decided  bool   // C or A applied
+	deliver  bool   // ActDeliver was given; it is given once, however late a vote comes
 }
 
 // Action is what an attempt needs next.
@@ -101,7 +102,8 @@ func (a *Attempt) Next() Action {
 			return ActProposeCommit
 		}
 	case Commit:
-		if a.Decided {
+		if a.Decided && !a.deliver {
+			a.deliver = true
 			return ActDeliver
 		}
 	case Abort:

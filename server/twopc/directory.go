@@ -40,13 +40,17 @@ func (d *Directory) Target(c ids.Cluster) ids.Node {
 // Leader returns the leader of cluster c if one is known, else 0.
 func (d *Directory) Leader(c ids.Cluster) ids.Node { return d.clusters[c].leader }
 
-// Announced records an announcement; one older than what is known is ignored.
-func (d *Directory) Announced(c ids.Cluster, b ids.Ballot) {
+// Announced records an announcement; one older than what is known is ignored. A
+// leader acts as one by announcing itself, so silence from before does not count.
+// It reports whether another node than the one known leads now.
+func (d *Directory) Announced(c ids.Cluster, b ids.Ballot, now ids.Time) bool {
 	k := &d.clusters[c]
 	if b.Less(k.ballot) {
-		return
+		return false
 	}
-	k.ballot, k.leader, k.suspect = b, b.Node, false
+	changed := k.leader != b.Node
+	k.ballot, k.leader, k.heard, k.suspect = b, b.Node, now, false
+	return changed
 }
 
 // Heard records that node n of cluster c acted as its leader now.

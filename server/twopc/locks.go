@@ -24,8 +24,8 @@ const (
 	WaitStart
 )
 
-// Waiter waits for its items. The caller owns it and must not change the fields
-// while it waits.
+// Waiter waits for its items, once. The caller owns it and must not change the
+// fields while it waits.
 type Waiter struct {
 	Kind  WaitKind
 	Items []int64 // one, or two for WaitIntra
@@ -50,7 +50,19 @@ type Lock struct {
 type slot struct {
 	held    bool
 	lock    Lock
-	waiters []*Waiter // in order of arrival
+	waiters []*Waiter // in order of arrival, some of them gone
+	gone    int       // how many of them wait no longer
+}
+
+// waiting is how many wait.
+func (s *slot) waiting() int { return len(s.waiters) - s.gone }
+
+// sweep throws those out that wait no longer.
+func (s *slot) sweep() {
+	if s.gone > 0 {
+		s.waiters = slices.DeleteFunc(s.waiters, func(w *Waiter) bool { return !w.queued })
+		s.gone = 0
+	}
 }
 
 // Locks is the lock table of one leader. Only items that are locked or waited
@@ -90,11 +102,21 @@ func (l *Locks) Free(items ...int64) bool {
 	return true
 }
 
+// overdue times urgentAfter is how long an intra-shard transfer waits until
+// cross-shard requests of any age stand back for it. Their age is another
+// cluster's clock, and one that is behind makes all of them look older for ever.
+// Who stands back waits for nobody, so this adds no edge to any cycle.
+const overdue = 5
+
 // standBack reports whether a lock request of this age must let a starving
 // intra-shard transfer go first.
 func (l *Locks) standBack(s *slot, age ids.Age, now ids.Time) bool {
 	for _, w := range s.waiters {
-		if w.Kind == WaitIntra && ids.Duration(now-w.Since) >= l.urgentAfter && w.Age.Older(age) {
+		if w.Kind != WaitIntra || !w.queued {
+			continue
+		}
+		waited := ids.Duration(now - w.Since)
+		if waited >= l.urgentAfter && w.Age.Older(age) || waited >= overdue*l.urgentAfter {
 			return true
 		}
 	}
@@ -162,7 +184,7 @@ func (l *Locks) Wait(w *Waiter, now ids.Time) Verdict {
 		return GiveWay
 	}
 	for _, item := range w.Items {
-		if s := l.slots[item]; s != nil && len(s.waiters) >= l.maxWaiters {
+		if s := l.slots[item]; s != nil && s.waiting() >= l.maxWaiters {
 			return QueueFull
 		}
 	}
@@ -177,7 +199,8 @@ func (l *Locks) Wait(w *Waiter, now ids.Time) Verdict {
 
 // Granted is what became possible when an item was released, in this order.
 type Granted struct {
-	// Proceed: reads and intra-shard transfers whose items are all free.
+	// Proceed: reads and intra-shard transfers whose items are all free. They go
+	// before Winner and must not look at the lock again, which Winner holds now.
 	Proceed []*Waiter
 	// Refused: prepares that must give way after all.
 	Refused []*Waiter
@@ -187,7 +210,8 @@ type Granted struct {
 }
 
 // Cancel takes w out of its queues. The caller then calls Grant for its items,
-// since others may have stood back for it.
+// since others may have stood back for it. It costs little however many wait:
+// they leave in thousands, at one deadline or when one lock is released.
 func (l *Locks) Cancel(w *Waiter) {
 	if !w.queued {
 		return
@@ -195,13 +219,15 @@ func (l *Locks) Cancel(w *Waiter) {
 	w.queued = false
 	for _, item := range w.Items {
 		s := l.slots[item]
-		s.waiters = slices.DeleteFunc(s.waiters, func(o *Waiter) bool { return o == w })
+		if s.gone++; 2*s.gone > len(s.waiters) {
+			s.sweep()
+		}
 		l.tidy(item, s)
 	}
 }
 
 func (l *Locks) tidy(item int64, s *slot) {
-	if !s.held && len(s.waiters) == 0 {
+	if !s.held && s.waiting() == 0 {
 		delete(l.slots, item)
 	}
 }
@@ -231,12 +257,14 @@ func (l *Locks) Grant(item int64, now ids.Time) Granted {
 	if s == nil || s.held {
 		return g
 	}
+	s.sweep()
 	for _, w := range slices.Clone(s.waiters) {
 		if (w.Kind == WaitRead || w.Kind == WaitIntra) && l.Free(w.Items...) {
 			l.Cancel(w)
 			g.Proceed = append(g.Proceed, w)
 		}
 	}
+	s.sweep()
 	var prepare, start *Waiter
 	for _, w := range slices.Clone(s.waiters) {
 		switch w.Kind {
@@ -277,7 +305,7 @@ func (l *Locks) All() (locks []Lock, waiters []int) {
 	for _, item := range slices.SortedFunc(maps.Keys(l.slots), cmp.Compare[int64]) {
 		if s := l.slots[item]; s.held {
 			locks = append(locks, s.lock)
-			waiters = append(waiters, len(s.waiters))
+			waiters = append(waiters, s.waiting())
 		}
 	}
 	return locks, waiters

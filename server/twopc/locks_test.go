@@ -184,8 +184,8 @@ func TestDirectory(t *testing.T) {
 	if d.NotLeader(1, 5, 6, 3) {
 		t.Fatal("the same hint again brings nothing new")
 	}
-	d.Announced(1, ids.Ballot{Counter: 3, Node: 5})
-	d.Announced(1, ids.Ballot{Counter: 2, Node: 4})
+	d.Announced(1, ids.Ballot{Counter: 3, Node: 5}, 4)
+	d.Announced(1, ids.Ballot{Counter: 2, Node: 4}, 5)
 	if d.Leader(1) != 5 {
 		t.Fatal("an older announcement is ignored")
 	}
@@ -195,5 +195,74 @@ func TestDirectory(t *testing.T) {
 	}
 	if d.Silent(1, 5, 11); d.Leader(1) != 0 {
 		t.Fatal("a silent leader is forgotten")
+	}
+}
+
+// Thousands that wait for one item come and go in any order, and the queue stays
+// what it would be if each left at once.
+func TestManyLeaveTheQueue(t *testing.T) {
+	const many = 20_000
+	l := NewLocks(100, many)
+	l.TryLock(1, tx(1), age(1), 0)
+	waiters := make([]*Waiter, many)
+	for i := range waiters {
+		waiters[i] = &Waiter{Kind: WaitIntra, Items: []int64{1, int64(2 + i%50)}, Age: age(int64(i))}
+		if v := l.Wait(waiters[i], 0); v != Waiting {
+			t.Fatalf("waiter %d: %d", i, v)
+		}
+	}
+	if v := l.Wait(&Waiter{Kind: WaitRead, Items: []int64{1}}, 0); v != QueueFull {
+		t.Fatalf("got %d", v)
+	}
+	for i := 0; i < many; i += 3 {
+		l.Cancel(waiters[i])
+		l.Cancel(waiters[i]) // is not there any more
+	}
+	left := many - (many+2)/3
+	if _, n := l.All(); len(n) != 1 || n[0] != left {
+		t.Fatalf("%v wait, want %d", n, left)
+	}
+	if v := l.Wait(&Waiter{Kind: WaitStart, Items: []int64{1}}, 0); v != Waiting {
+		t.Fatalf("there is room again, got %d", v)
+	}
+	l.Release(1, tx(1))
+	g := l.Grant(1, 0)
+	if len(g.Proceed) != left || g.Proceed[0] != waiters[1] || g.Proceed[left-1] != waiters[many-1] {
+		t.Fatalf("%d proceed, want %d in order of arrival", len(g.Proceed), left)
+	}
+	if g.Winner == nil || g.Winner.Kind != WaitStart || len(l.slots) != 1 || l.slots[1].waiting() != 0 {
+		t.Fatalf("winner %+v, %d slots", g.Winner, len(l.slots))
+	}
+}
+
+// One that has waited far too long goes before requests of any age: theirs is
+// another cluster's clock, which may be behind for ever.
+func TestOverdueIntraGoesBeforeOlderRequests(t *testing.T) {
+	l := NewLocks(100, 10)
+	l.TryLock(1, tx(1), age(5), 0)
+	l.TryLock(2, tx(2), age(6), 0)
+	intra := &Waiter{Kind: WaitIntra, Items: []int64{1, 2}, Age: age(1000)}
+	l.Wait(intra, 0)
+	waiting := prepare(1, 3, 4)
+	l.Wait(waiting, 0)
+	if v := l.Wait(prepare(1, 4, 3), 499); v != Waiting {
+		t.Fatalf("an older prepare goes before an urgent transfer, got %d", v)
+	}
+	if v := l.Wait(prepare(1, 5, 2), 500); v != GiveWay {
+		t.Fatalf("and stands back for an overdue one, got %d", v)
+	}
+	l.Release(1, tx(1))
+	if g := l.Grant(1, 500); g.Winner != nil || len(g.Refused) != 2 || g.Refused[0] != waiting {
+		t.Fatalf("%+v", g)
+	}
+	if l.TryLock(1, tx(6), age(1), 500) {
+		t.Fatal("an older request takes the item that the overdue transfer needs")
+	}
+	l.Release(2, tx(2))
+	if g := l.Grant(2, 500); len(g.Proceed) != 1 || g.Proceed[0] != intra {
+		t.Fatalf("%+v", g)
+	}
+	if !l.TryLock(1, tx(6), age(1), 500) {
+		t.Fatal("nobody is waiting any more")
 	}
 }

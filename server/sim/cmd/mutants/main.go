@@ -146,7 +146,7 @@ func (h *hunter) hunt(ctx context.Context, m *mutants.Mutant) (finding, error) {
 	defer cancel()
 	play := exec.CommandContext(ctx, program,
 		"-first", strconv.FormatUint(h.first, 10), "-seeds", strconv.FormatUint(h.seeds, 10),
-		"-for", h.budget.String(), "-parallel", strconv.Itoa(h.parallel), "-trace", "1", "-coverage=false")
+		"-for", h.budget.String(), "-parallel", strconv.Itoa(h.parallel), "-trace", "1", "-shrink", "0", "-coverage=false")
 	play.Stderr = os.Stderr
 	started := time.Now()
 	out, err := play.Output()

@@ -179,7 +179,7 @@ func playMany(o *options) int {
 	missing := []string(nil)
 	if o.coverage {
 		fmt.Print(total.Table())
-		if done >= coverageSeeds && o.shape == "" && o.faults == nil && o.requests == 0 && len(failed) == 0 {
+		if done >= coverageSeeds && o.shape == "" && o.faults == nil && o.requests == 0 && o.trim.String() == "" && len(failed) == 0 {
 			missing = total.Missing()
 		}
 	}
