@@ -24,6 +24,7 @@ const (
 // carryOut makes the batch's transfers and returns what became of each; nil for
 // those not begun when stop came. acknowledged is told how many are committed.
 func (b *bank) carryOut(s *session.Session, stop context.Context, acknowledged func(n int64)) []*session.Result {
+	topo := b.topo // b's own changes when a node moves
 	results := make([]*session.Result, batch)
 	var next, committed atomic.Int64
 	var wg sync.WaitGroup
@@ -34,7 +35,7 @@ func (b *bank) carryOut(s *session.Session, stop context.Context, acknowledged f
 				if i >= batch {
 					return
 				}
-				from, to := pair(b.topo, i)
+				from, to := pair(topo, i)
 				r := s.Transfer(b.ctx, from, to, 1, batchDeadline)
 				results[i] = &r
 				if r.Outcome == session.Committed {

@@ -147,11 +147,11 @@ func bytesOnPort(b *bank, r *rand.Rand, _ *grpc.ClientConn, id string) {
 }
 
 func noise(r *rand.Rand, n int) string {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(r.Uint32())
+	b := make([]byte, 0, n+8)
+	for len(b) < n {
+		b = binary.LittleEndian.AppendUint64(b, r.Uint64())
 	}
-	return string(b)
+	return string(b[:n])
 }
 
 // undecodable sends bytes that are no protobuf message to every method, and to
@@ -163,7 +163,7 @@ func undecodable(b *bank, r *rand.Rand, conn *grpc.ClientConn, id string) {
 		paths = append(paths, path(m))
 	}
 	for i, p := range paths {
-		for _, size := range []int{1, 100, 1 << 18} {
+		for _, size := range []int{1, 100, 1 << 16} {
 			// No field has the number 0 and no value the type 7: no luck makes these
 			// bytes a message that means something.
 			body := []byte("\x07" + noise(r, size))

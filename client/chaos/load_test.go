@@ -10,6 +10,7 @@ import (
 
 	"paxbank/client/session"
 	"paxbank/internal/history"
+	"paxbank/internal/topology"
 )
 
 // The load. It is bounded on purpose: the history of every round must be small
@@ -27,6 +28,7 @@ const (
 // load is the clients' side of a run, and what they saw.
 type load struct {
 	b        *bank
+	shape    *topology.Topology // the bank's own changes when a node moves
 	sessions []*session.Session
 	random   []*rand.Rand // one a client
 	items    []int64
@@ -39,7 +41,7 @@ type load struct {
 }
 
 func newLoad(b *bank, seed uint64) *load {
-	l := &load{b: b, began: time.Now(), count: map[string]int{}}
+	l := &load{b: b, shape: b.topo, began: time.Now(), count: map[string]int{}}
 	for _, r := range b.topo.Items.Ranges {
 		l.hot = append(l.hot, r.First)
 		for i := range int64(itemsPerCluster) {
@@ -112,7 +114,7 @@ func (l *load) one(s *session.Session, r *rand.Rand) {
 	got := s.Transfer(l.b.ctx, op.From, op.To, op.Amount, callDeadline)
 	op.Return = time.Since(l.began)
 	kind := "cross "
-	if from, _ := l.b.topo.Items.Cluster(op.From); from == mustCluster(l.b, op.To) {
+	if from, _ := l.shape.Items.Cluster(op.From); from == mustCluster(l.shape, op.To) {
 		kind = "intra "
 	}
 	if got.Outcome == session.Unknown {
@@ -125,8 +127,8 @@ func (l *load) one(s *session.Session, r *rand.Rand) {
 	l.add(op, kind+string(got.Outcome))
 }
 
-func mustCluster(b *bank, item int64) int {
-	c, ok := b.topo.Items.Cluster(item)
+func mustCluster(t *topology.Topology, item int64) int {
+	c, ok := t.Items.Cluster(item)
 	if !ok {
 		panic(fmt.Sprintf("item %d is in no cluster", item))
 	}

@@ -37,9 +37,10 @@ func (s *setRun) marker(ctx context.Context, c testset.Command) {
 // leaders are the current leaders that LF is about. A cluster without a majority
 // has none; one with a majority elects one within a bound.
 func (s *setRun) leaders(ctx context.Context, cmd testset.Command) []string {
+	s.unexpectedEnds()
 	var wanted []int
 	for c, cl := range s.topology.Clusters {
-		if (cmd.Cluster == "" || cmd.Cluster == cl.ID) && s.quorum(c) {
+		if (cmd.Cluster == "" || cmd.Cluster == cl.ID) && s.attended(c) {
 			wanted = append(wanted, c)
 		}
 	}

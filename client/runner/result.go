@@ -1,6 +1,3 @@
-// Package runner carries a test set out: it resets the nodes, sets who lives,
-// runs the batches between the markers, and brings home what happened. This
-// file is what it brings home; packages report and check only read it.
 package runner
 
 import (

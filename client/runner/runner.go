@@ -175,7 +175,7 @@ func New(opt Options) (*Runner, error) {
 func (r *Runner) RunSet(ctx context.Context, set testset.Set) (SetResult, error) {
 	res := SetResult{Set: set, Topology: r.topology, Started: r.now()}
 	res.Live = r.liveNodes(set)
-	run := &setRun{Runner: r, res: &res}
+	run := &setRun{Runner: r, res: &res, mute: map[string]bool{}}
 	err := run.start(ctx)
 	if err == nil {
 		run.commands(ctx)
@@ -219,6 +219,9 @@ func (r *Runner) RunSet(ctx context.Context, set testset.Set) (SetResult, error)
 type setRun struct {
 	*Runner
 	res *SetResult
+	// mute are live nodes that did not answer although they were waited for. Once
+	// is enough: every further wait would be as long and as vain.
+	mute map[string]bool
 }
 
 func (r *Runner) now() time.Duration { return time.Since(r.opt.Started) }
@@ -273,6 +276,19 @@ func (r *Runner) allQuorum() bool {
 		}
 	}
 	return true
+}
+
+// attending are the live nodes of a cluster that it makes sense to wait for: not
+// those whose process ended by itself, nor the mute ones. Both are problems of
+// the set already.
+func (s *setRun) attending(cluster int) []string {
+	return slices.DeleteFunc(s.liveIn(cluster), func(id string) bool { return s.ended[id] || s.mute[id] })
+}
+
+// attended reports whether a majority of a cluster's nodes attend, so that it
+// can be waited for.
+func (s *setRun) attended(cluster int) bool {
+	return len(s.attending(cluster)) >= len(s.topology.Clusters[cluster].Nodes)/2+1
 }
 
 // unexpectedEnds reports processes that ended by themselves.

@@ -199,10 +199,11 @@ func (r *Runner) leaderOf(ctx context.Context, cluster int) string {
 // awaitDown waits until the live nodes of clusters without a majority know that
 // nobody leads them.
 func (s *setRun) awaitDown(ctx context.Context) {
+	s.unexpectedEnds()
 	var nodes []string
 	for c := range s.topology.Clusters {
 		if !s.quorum(c) {
-			nodes = append(nodes, s.liveIn(c)...)
+			nodes = append(nodes, s.attending(c)...)
 		}
 	}
 	if len(nodes) == 0 {

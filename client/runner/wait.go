@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +53,10 @@ func plain(err error) error {
 	switch s.Code() {
 	case codes.DeadlineExceeded:
 		text = "no answer in time"
+	case codes.Unavailable:
+		if strings.Contains(text, "connection refused") || strings.Contains(text, "connection reset") || strings.HasSuffix(text, "EOF") {
+			text = "nothing answers at its address"
+		}
 	case codes.Unimplemented:
 		text = "not offered by this node"
 	}
@@ -86,10 +91,15 @@ func (r *Runner) await(ctx context.Context, bound time.Duration, done func(conte
 	defer cancel()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
+	waiting := ""
 	for {
-		ok, waiting := done(ctx)
+		ok, text := done(ctx)
 		if ok {
 			return ""
+		}
+		// A look that the bound cut short says nothing but that.
+		if waiting == "" || ctx.Err() == nil {
+			waiting = text
 		}
 		select {
 		case <-ticker.C:
@@ -110,22 +120,28 @@ func (s *setRun) settle(ctx context.Context, linger time.Duration) {
 	if ctx.Err() != nil {
 		return
 	}
+	s.unexpectedEnds()
 	still := map[string]int{}
 	last := map[string]string{}
 	var mark string
 	var since time.Time
+	silent := ""
 	waited := s.await(ctx, quietBound, func(ctx context.Context) (bool, string) {
 		clean, waiting := true, ""
 		var progress strings.Builder
 		for c, cl := range s.topology.Clusters {
-			if !s.quorum(c) {
+			if !s.attended(c) {
 				continue
 			}
-			ids := s.liveIn(c)
+			ids := s.attending(c)
 			replies := s.statuses(ctx, ids)
 			ready := false
 			for i, st := range replies {
 				if st == nil {
+					s.unexpectedEnds()
+					if ctx.Err() == nil {
+						silent = ids[i]
+					}
 					return false, fmt.Sprintf("the status of node %s", ids[i])
 				}
 				ready = ready || st.GetReady()
@@ -144,6 +160,9 @@ func (s *setRun) settle(ctx context.Context, linger time.Duration) {
 							ids[i], st.GetLocks(), st.GetUndoRecords(), st.GetPrepared(), st.GetDecided())
 					}
 				}
+			}
+			if slices.Contains(ids, silent) {
+				silent = "" // it answers again
 			}
 			if !ready {
 				return false, "a ready leader of " + cl.ID
@@ -172,18 +191,21 @@ func (s *setRun) settle(ctx context.Context, linger time.Duration) {
 	})
 	if waited != "" {
 		s.problem("%s", waited)
+		if silent != "" {
+			s.mute[silent] = true
+		}
 	}
 }
 
 // awaitRecovered waits until a node that came back has what its cluster has.
 func (s *setRun) awaitRecovered(ctx context.Context, id string) {
 	c := s.cluster[id]
-	if !s.quorum(c) {
+	if s.unexpectedEnds(); !s.attended(c) || s.ended[id] {
 		return
 	}
 	began := time.Now()
 	waited := s.await(ctx, recoverBound, func(ctx context.Context) (bool, string) {
-		ids := s.liveIn(c)
+		ids := s.attending(c)
 		var leader, node *pb.StatusReply
 		for i, st := range s.statuses(ctx, ids) {
 			if st.GetReady() {

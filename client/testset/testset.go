@@ -1,6 +1,3 @@
-// Package testset reads CSV test sets: sets of commands with the nodes that
-// live at their start. Nothing is ever dropped silently: what is not understood
-// is an error with file, line and column.
 package testset
 
 // Kind of a command.

@@ -2,6 +2,11 @@
 // which nodes they have, where the nodes listen, which cluster owns which items
 // and what the items hold at the start. It is pure: it reads no file and knows
 // no clock. Nothing else in the repository knows the numbers 3, 9 or 9000.
+//
+// topology.go has the types, the default bank, validation and the fingerprint
+// (Hash) by which nodes and clients of different banks tell each other apart;
+// yaml.go reads topology files. Which cluster owns an item is asked of ItemMap
+// only, because items may move one day.
 package topology
 
 import (

@@ -1,5 +1,9 @@
 // Package ids holds the names that every pure package of the server shares:
 // nodes, clusters, ballots, requests, attempts and ages. It knows nothing else.
+//
+// A Request is what a client wants, named by (client, timestamp) however often
+// it is sent. A Txn is one attempt at it by one coordinator: two-phase commit may
+// need several for one request, and only one of them can commit.
 package ids
 
 import (

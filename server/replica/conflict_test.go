@@ -200,3 +200,68 @@ func TestStoppedTimersAreSwept(t *testing.T) {
 		t.Fatalf("%d timers fired", fired)
 	}
 }
+
+// A cluster that could not be reached is asked before anything is logged: the
+// early abort leaves no entry, no lock and no undo record, and the first answer
+// ends the suspicion.
+func TestEarlyAbortLogsNothing(t *testing.T) {
+	w := newWorld(t, 2, 3, 40, nil)
+	w.drop = func(p packet) bool { return p.from > 3 && p.to <= 3 || p.from <= 3 && p.to > 3 }
+	first := w.submit(1, 1, 1, 21, 1)
+	w.run(3 * Second)
+	w.expect(first, bank.OutcomeAborted)
+	last := w.nodes[1].r.Status().LastIndex
+	second := w.submit(1, 2, 1, 21, 1)
+	w.settle()
+	if s := w.nodes[1].r.Status(); s.Locks != 1 || s.UndoRecords != 0 {
+		t.Fatalf("while it asks: %+v", s)
+	}
+	w.run(3 * Second)
+	w.expect(second, bank.OutcomeAborted)
+	if s := w.nodes[1].r.Status(); s.LastIndex != last || s.Locks != 0 {
+		t.Fatalf("index %d before, then %+v", last, s)
+	}
+	w.drop = nil
+	third := w.submit(1, 3, 1, 21, 1)
+	w.run(2 * Second)
+	w.expect(third, bank.OutcomeCommitted)
+	if w.nodes[1].r.directory.Suspected(1) {
+		t.Fatal("a cluster that answers is still suspected")
+	}
+	w.balance(1, 9)
+	w.balance(21, 11)
+	w.clean()
+}
+
+// Acknowledgements that do not come: the client hears committed after AckBound
+// and the sender's lock is free, while the receiver stays locked until the
+// decision gets there; a read of it waits and sees the credit.
+func TestAckBound(t *testing.T) {
+	w := threeByThree(t)
+	release := hold[*twopc.TwoPCCommitRequest](w)
+	started := w.now
+	c := w.submit(1, 1, 1001, 3001, 10)
+	w.run(w.lim.AckBound - 1*Millisecond)
+	if _, early := w.answers[c]; early {
+		t.Fatal("answered before the bound without an acknowledgement")
+	}
+	w.run(2 * Millisecond)
+	w.expect(c, bank.OutcomeCommitted)
+	if waited := w.now - started; waited > ids.Time(w.lim.AckBound+2*Millisecond) {
+		t.Fatalf("answered after %d ns", waited)
+	}
+	again := w.submit(1, 2, 1001, 1002, 1)
+	w.settle()
+	w.expect(again, bank.OutcomeCommitted)
+	rd := w.read(4, 3001)
+	w.run(10 * Millisecond)
+	if a, early := w.answers[rd]; early {
+		t.Fatalf("the receiver was read while undecided: %+v", a)
+	}
+	release()
+	w.run(2 * Second)
+	if a := w.expect(rd, bank.OutcomeCommitted); a.Balance != 60 {
+		t.Fatalf("read %d", a.Balance)
+	}
+	w.clean()
+}

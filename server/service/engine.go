@@ -224,6 +224,9 @@ func (e *engine) disconnected() error {
 // setLive connects or disconnects the replica; it is in force on return.
 func (e *engine) setLive(ctx context.Context, live bool) error {
 	return e.do(ctx, "connecting or disconnecting", func() {
+		if live == e.live {
+			return // what is under way stays so
+		}
 		if !live {
 			e.net.SetLive(false)
 		}

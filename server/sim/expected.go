@@ -16,7 +16,7 @@ func Expected() []string {
 	for _, m := range momentous {
 		add("fault", "crash after "+m)
 	}
-	add("network", "lost", "duplicated", "echoed", "nobody there", "other epoch")
+	add("network", "lost", "duplicated", "echoed", "haunted", "nobody there", "other epoch")
 	add("message", "PreVote", "PreVoteReply", "Prepare", "Promise", "Reject", "NEW-VIEW", "Accept", "Accepted", "Commit",
 		"Heartbeat", "HeartbeatReply", "Fetch", "CatchUp", "CheckpointChunk",
 		"TwoPCPrepareRequest", "TwoPCPrepareReply", "TwoPCCommitRequest", "TwoPCCommitReply",

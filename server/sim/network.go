@@ -15,12 +15,22 @@ type network struct {
 	era     []uint64   // by link: grows when the connection breaks
 	lossy   ids.Time   // until then much more is lost
 	deaf    []int      // by node: how many faults cut it off from clients
+	// By link: the last PROMISE and ACCEPTED, which may come back later.
+	promise, accepted []kept
+}
+
+// kept is a message that was sent, to be delivered again.
+type kept struct {
+	m      any
+	digest uint64
+	epoch  uint64
 }
 
 func newNetwork(w *world) network {
 	links := len(w.nodes) * len(w.nodes)
 	return network{w: w, blocked: make([]int, links), lastAt: make([]ids.Time, links),
-		era: make([]uint64, links), deaf: make([]int, len(w.nodes))}
+		era: make([]uint64, links), deaf: make([]int, len(w.nodes)),
+		promise: make([]kept, links), accepted: make([]kept, links)}
 }
 
 func (t *network) link(from, to ids.Node) int { return int(from-1)*len(t.w.nodes) + int(to-1) }
@@ -54,9 +64,36 @@ func (t *network) send(from *node, to ids.Node, m any) {
 		w.cov.add("network", "duplicated")
 		t.deliver(from, dest, m, digest, link, 0)
 	}
+	if w.faulty && p.echo > 0 {
+		t.haunt(from, dest, m, digest)
+	}
 	if w.faulty && p.echo > 0 && w.chance(p.echo*echoShare(m)) {
 		w.cov.add("network", "echoed")
 		t.deliver(from, dest, m, digest, link, w.between(100*millisecond, 5*second))
+	}
+}
+
+// haunt lets a vote that was given to an earlier ballot arrive at the worst
+// moment: a PROMISE while its receiver asks for another, an ACCEPTED while it
+// offers a new view. They were under way all the time.
+func (t *network) haunt(from, to *node, m any, digest uint64) {
+	back := t.link(to.id, from.id)
+	old := kept{}
+	switch m := m.(type) {
+	case *paxos.Promise:
+		t.promise[t.link(from.id, to.id)] = kept{m, digest, from.era.epoch}
+	case *paxos.Accepted:
+		t.accepted[t.link(from.id, to.id)] = kept{m, digest, from.era.epoch}
+	case *paxos.Prepare:
+		old = t.promise[back]
+	case *paxos.Accept:
+		if m.NewView {
+			old = t.accepted[back]
+		}
+	}
+	if old.m != nil && old.epoch == to.era.epoch && t.w.chance(0.3) {
+		t.w.cov.add("network", "haunted")
+		t.deliver(to, from, old.m, old.digest, back, microsecond)
 	}
 }
 

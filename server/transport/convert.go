@@ -229,7 +229,7 @@ func (c *checker) txn(t *pb.TxnID) ids.Txn {
 }
 
 func (c *checker) reason(r pb.TwoPCReason) twopc.Reason {
-	if r < 0 || r > pb.TwoPCReason(twopc.ReasonVoid) {
+	if r < 0 || r > pb.TwoPCReason(twopc.ReasonWaiting) {
 		c.fail("unknown reason %d", r)
 	}
 	return twopc.Reason(r)
