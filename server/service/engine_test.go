@@ -267,3 +267,38 @@ func TestImpatientCaller(t *testing.T) {
 	})
 	e.close()
 }
+
+// TestConnectedTwice: who connects a node that is connected loses nothing of what
+// is under way at it.
+func TestConnectedTwice(t *testing.T) {
+	asked := make(chan uint64, 1)
+	c := &fakeCore{step: func(_ ids.Time, events []replica.Event, out *replica.Effects) {
+		for _, e := range events {
+			switch e.Kind {
+			case replica.EventSubmit:
+				asked <- e.Call
+			case replica.EventMessage:
+				out.Answers = []replica.Answer{{Call: uint64(e.From)}}
+			}
+		}
+	}}
+	e := newEngine("n1", c, &fakeNet{}, &fakeDisk{}, clock(), func(err error) { t.Error(err) })
+	defer e.close()
+	if err := e.setLive(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	n := &Node{opts: Options{ID: "n1"}, now: clock()}
+	result := make(chan error, 1)
+	go func() {
+		_, err := n.call(t.Context(), &incarnation{engine: e}, replica.Event{Kind: replica.EventSubmit, Deadline: n.now() + ids.Time(10*time.Second)})
+		result <- err
+	}()
+	call := receive(t, "the call", asked)
+	if err := e.setLive(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	e.deliver([]replica.Event{{Kind: replica.EventMessage, From: ids.Node(call)}})
+	if err := receive(t, "the answer", result); err != nil {
+		t.Errorf("the call under way: %v", err)
+	}
+}

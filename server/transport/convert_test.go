@@ -38,8 +38,7 @@ var messages = []any{
 	&paxos.CheckpointChunk{Ballot: b1, Index: 2, Offset: 3, Total: 4, Data: bytes},
 	&twopc.TwoPCPrepareRequest{Txn: id, Transfer: ids.Transfer{From: 1, To: 2, Amount: 3},
 		Age: ids.Age{Clock: -4, Cluster: 5, Number: 6}, Remaining: 7, Cluster: 8},
-	&twopc.TwoPCPrepareReply{Txn: id, Success: true, Seq: 2, Reason: twopc.ReasonVoid, Leader: 3},
-	&twopc.TwoPCPrepareReply{Txn: id, Reason: twopc.ReasonWaiting},
+	&twopc.TwoPCPrepareReply{Txn: id, Success: true, Seq: 2, Reason: twopc.ReasonWaiting, Leader: 3}, // the last reason there is
 	&twopc.TwoPCCommitRequest{Txn: id, Seq: 2},
 	&twopc.TwoPCCommitReply{Txn: id, Success: true, Seq: 2, Leader: 3},
 	&twopc.TwoPCAbortRequest{Txn: id, Reason: twopc.ReasonTimeout},
