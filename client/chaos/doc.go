@@ -13,6 +13,6 @@
 //
 // The files: fleet_test.go starts and fails nodes, load_test.go is the clients,
 // nemesis_test.go chooses faults, judge_test.go looks at what is left,
-// chaos_test.go joins these; failover_test.go, durable_test.go and
-// garbage_test.go measure single promises.
+// chaos_test.go joins these; failover_test.go, durable_test.go, fulldisk_test.go
+// and garbage_test.go hold single promises.
 package chaos
