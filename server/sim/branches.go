@@ -51,7 +51,7 @@ var waitDieBranches = []string{branchOlderWaits, branchYoungerGives, branchOwnWa
 // refusals are the messages with which a client's call is refused or ended
 // without success, by a part of their text.
 var refusals = []string{
-	"no item", "amount must be positive", "sender and receiver are both", "belong to ", "too old",
+	"no item", "amount must be positive", "sender and receiver are both", "too old",
 	"requests are under way already", "wait for item",
 	"the receiver's item stayed locked", "stayed locked until the deadline", "no decision before the deadline", "before anything was proposed",
 	"while the request was under way", "no majority of the cluster", "election under way",

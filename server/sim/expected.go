@@ -55,5 +55,6 @@ var notReached = map[string]string{
 	"abort: not leader":        "it makes a coordinator ask another node, not abort",
 	"abort: waiting":           "it is no vote",
 	"vote: timeout":            "it is a coordinator's reason",
+	"refusal: belong to ":      "a client never names two requests alike; the rules' own tests do",
 	"vote: insufficient funds": "it is a coordinator's reason",
 }

@@ -218,6 +218,7 @@ func (p *plan) limit(rng *rand.Rand) {
 	if !p.calm && rng.Float64() < 0.15 {
 		l.MaxWaiters = oneOf(rng, 1, 3, 10)
 		l.MaxRequests = oneOf(rng, 3, 10, 50)
+		l.MaxCalls = oneOf(rng, 1, 3, 50)
 	}
 	l.MaxTimelines = 100
 	p.limits = l
