@@ -21,29 +21,3 @@ func FuzzParseStep(f *testing.F) {
 		}
 	})
 }
-
-// FuzzParseSets: --sets takes numbers and spans, and the choice holds at least
-// the first number that was named.
-func FuzzParseSets(f *testing.F) {
-	for _, s := range []string{"1,4-6", " 2 ", "9-9", "6-4", "1,,2", "-3", "1-", "99999999999999999999"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		wanted, err := parseSets(s)
-		if err != nil {
-			if strings.Contains(s, "\n") {
-				return
-			}
-			if !strings.Contains(err.Error(), s) {
-				t.Fatalf("%q: the error does not name it: %v", s, err)
-			}
-			return
-		}
-		if (wanted == nil) != (s == "") {
-			t.Fatalf("%q: chooses all: %v", s, wanted == nil)
-		}
-		if wanted != nil {
-			wanted(1)
-		}
-	})
-}

@@ -2,9 +2,8 @@
 // nodes, drives the test sets through them, prints what happened and judges it.
 // Data goes to stdout, everything else to stderr.
 //
-// The files: main.go the command line and exit codes, plan.go what is read and
-// checked before anything starts, run.go the commands, execution.go the run of
-// one test set, rundir.go its directory, step.go the questions of --step.
+// The files: main.go the command line and exit codes, driver.go what the commands
+// share, and one file a command; step.go has the questions of --step.
 package main
 
 import (
@@ -19,22 +18,13 @@ import (
 	"github.com/alecthomas/kong"
 
 	"paxbank/client/check"
+	"paxbank/client/drive"
 )
 
 // commandLine is what kong fills in.
 type commandLine struct {
 	Run   runCommand   `cmd:"" help:"Run test sets: start nodes, drive the sets through them, print and judge what happened."`
 	Check checkCommand `cmd:"" help:"Only read a test set and what belongs to it, and say what is wrong with it."`
-}
-
-// shapeFlags choose the bank that a test set runs on.
-type shapeFlags struct {
-	Topology        []string `placeholder:"[SET=]FILE" sep:"none" help:"Topology file (YAML); with SET= only for that set. May be repeated. Default: NAME.yaml or NAME.topology.yaml beside NAME.csv, else 3 clusters of 3 nodes, items 1 to 9000, balance 10."`
-	Clusters        *int     `placeholder:"N" help:"Number of clusters (default 3)."`
-	NodesPerCluster *int     `placeholder:"N" help:"Nodes in a cluster (default 3)."`
-	Items           *int64   `placeholder:"N" help:"Number of items (default 9000)."`
-	InitialBalance  *int64   `placeholder:"N" help:"What every item holds at the start (default 10)."`
-	Sets            string   `placeholder:"1,4-6" help:"Only these sets."`
 }
 
 // exitError is an error with the exit code it calls for.
@@ -89,11 +79,7 @@ func execute(args []string, stdin *os.File, stdout, stderr *os.File) (code int) 
 	}
 	if err != nil {
 		say(stderr, err)
-		var e *exitError
-		if errors.As(err, &e) {
-			return graver(code, e.code)
-		}
-		return check.ExitInternal
+		return graver(code, codeOf(err))
 	}
 	return code
 }
@@ -131,6 +117,21 @@ func say(w io.Writer, err error) {
 func placed(line string) bool {
 	parts := strings.SplitN(line, ":", 3)
 	return len(parts) == 3 && parts[1] != "" && strings.Trim(parts[1], "0123456789") == ""
+}
+
+// codeOf is the exit code that an error calls for.
+func codeOf(err error) int {
+	var e *exitError
+	var nodes *drive.NodesError
+	switch {
+	case err == nil:
+		return check.ExitPass
+	case errors.As(err, &e):
+		return e.code
+	case errors.As(err, &nodes):
+		return check.ExitNodes
+	}
+	return check.ExitInternal
 }
 
 // gravity of exit codes, gravest first. An interrupted run is not finished, so

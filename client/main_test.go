@@ -78,62 +78,6 @@ func withFakeBank() {
 	os.Exit(runProgram(os.Args[2:]))
 }
 
-func TestParseSets(t *testing.T) {
-	wanted, err := parseSets("1, 4-6,9")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := ""
-	for n := range 12 {
-		if wanted(n) {
-			got += fmt.Sprint(n, " ")
-		}
-	}
-	if got != "1 4 5 6 9 " {
-		t.Errorf("sets %s", got)
-	}
-	for _, bad := range []string{"a", "3-1", "1,,2", "-", "1-"} {
-		if _, err := parseSets(bad); err == nil {
-			t.Errorf("--sets %s was accepted", bad)
-		}
-	}
-}
-
-func TestRunDirectories(t *testing.T) {
-	results := t.TempDir()
-	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	seen := map[string]bool{}
-	for range 3 {
-		dir, err := makeRunDir(results, "some/where/course.csv", now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if seen[dir] || filepath.Dir(dir) != filepath.Join(results, "course") {
-			t.Errorf("directory %s", dir)
-		}
-		seen[dir] = true
-		latest, err := os.Readlink(filepath.Join(results, "course", "latest"))
-		if err != nil || latest != filepath.Base(dir) {
-			t.Errorf("latest is %q (%v), want %q", latest, err, filepath.Base(dir))
-		}
-	}
-	entries, err := os.ReadDir(filepath.Join(results, "course"))
-	if err != nil || len(entries) != 4 {
-		t.Errorf("%d entries (%v), want three runs and latest", len(entries), err)
-	}
-}
-
-func TestNoAbsolutePathInResults(t *testing.T) {
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := strings.Join(unplaced([]string{"run", filepath.Join(here, "a.csv"), "--results=/somewhere/else", "/other/b.csv", "--step"}), " ")
-	if got != "run a.csv --results=else b.csv --step" {
-		t.Errorf("arguments %q", got)
-	}
-}
-
 func TestGraver(t *testing.T) {
 	for _, c := range [][3]int{{0, 2, 2}, {1, 2, 1}, {1, 69, 69}, {69, 70, 70}, {130, 1, 130}, {0, 0, 0}} {
 		if got := graver(c[0], c[1]); got != c[2] {

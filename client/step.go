@@ -11,6 +11,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
+	"paxbank/client/drive"
 	"paxbank/client/report"
 	"paxbank/client/runner"
 )
@@ -44,15 +45,6 @@ func (l *lineReader) next(ctx context.Context) (string, bool) {
 	}
 }
 
-// stepAnswer to the question before a set.
-type stepAnswer int
-
-const (
-	answerRun stepAnswer = iota
-	answerSkip
-	answerQuit
-)
-
 func (d *driver) reader() *lineReader {
 	if d.input == nil {
 		d.input = newLineReader(d.stdin)
@@ -75,7 +67,7 @@ func (d *driver) ask(ctx context.Context, prompt string) (string, bool) {
 }
 
 // askBefore asks what to do with the next set. The end of the input quits.
-func (d *driver) askBefore(ctx context.Context, number, commands int) stepAnswer {
+func (d *driver) askBefore(ctx context.Context, number, commands int) drive.Answer {
 	for {
 		plural := "s"
 		if commands == 1 {
@@ -83,15 +75,15 @@ func (d *driver) askBefore(ctx context.Context, number, commands int) stepAnswer
 		}
 		line, ok := d.ask(ctx, fmt.Sprintf("set %d, %d command%s: Enter runs it, skip, quit > ", number, commands, plural))
 		if !ok {
-			return answerQuit
+			return drive.Quit
 		}
 		switch strings.ToLower(line) {
 		case "", "run", "next":
-			return answerRun
+			return drive.Go
 		case "skip", "s":
-			return answerSkip
+			return drive.Skip
 		case "quit", "q", "exit":
-			return answerQuit
+			return drive.Quit
 		case "help":
 			d.note("Enter runs the set, skip leaves it out, quit ends the run. After the set come\n%s", stepHelp)
 			continue

@@ -87,6 +87,8 @@ var arrows = []arrow{
 
 	{from: "client/testset", never: []string{"client/..."},
 		why: "a test set is read before anything else is known"},
+	{from: "client/plan", only: []string{"client/testset", "internal/topology"},
+		why: "what a run is made of is read before anything runs"},
 	{from: "client/launch", never: []string{"client/session", "client/runner", "client/check", "client/report", "client/bench"},
 		why: "processes are started without knowing what for"},
 	{from: "client/session", never: []string{"client/launch", "client/runner", "client/check", "client/report", "client/bench"},

@@ -1,4 +1,11 @@
-package main
+// Package plan reads what a run is made of: a test set, the topologies that its
+// sets run on and its expected file, all of it checked before anything starts.
+//
+//	p, err := shape.Read("course.csv")   // shape comes from the command line
+//	for _, s := range p.Sets { … s.Set … s.Topology … }
+//
+// An error lists everything that is wrong, each with its place.
+package plan
 
 import (
 	"cmp"
@@ -12,45 +19,55 @@ import (
 	"strconv"
 	"strings"
 
-	"paxbank/client/check"
 	"paxbank/client/testset"
 	"paxbank/internal/topology"
 )
 
-// plan is one test set with everything that is read for it, checked.
-type plan struct {
-	path     string
-	file     *testset.File
-	sets     []planned
-	expected []testset.Expectation
-	notes    []string // for the user: what was read without being named
-	warnings []string
+// Plan is one test set with everything that is read for it, checked.
+type Plan struct {
+	Path     string
+	File     *testset.File
+	Sets     []Set
+	Expected []testset.Expectation
+	Notes    []string // for the user: what was read without being named
+	Warnings []string
 }
 
-// planned is one set and the bank it runs on.
-type planned struct {
-	set      testset.Set
-	topology *topology.Topology
+// Set is one set and the bank it runs on.
+type Set struct {
+	testset.Set
+	Topology *topology.Topology
+}
+
+// Shape chooses the bank that a test set runs on, and which of its sets run. It
+// is filled in by the command line.
+type Shape struct {
+	Topology        []string `placeholder:"[SET=]FILE" sep:"none" help:"Topology file (YAML); with SET= only for that set. May be repeated. Default: NAME.yaml or NAME.topology.yaml beside NAME.csv, else 3 clusters of 3 nodes, items 1 to 9000, balance 10."`
+	Clusters        *int     `placeholder:"N" help:"Number of clusters (default 3)."`
+	NodesPerCluster *int     `placeholder:"N" help:"Nodes in a cluster (default 3)."`
+	Items           *int64   `placeholder:"N" help:"Number of items (default 9000)."`
+	InitialBalance  *int64   `placeholder:"N" help:"What every item holds at the start (default 10)."`
+	Sets            string   `placeholder:"1,4-6" help:"Only these sets."`
 }
 
 var setTopology = regexp.MustCompile(`^([0-9]+)=(.+)$`)
 
 // shaped reports whether the flags choose a shape by numbers.
-func (s *shapeFlags) shaped() bool {
+func (s *Shape) shaped() bool {
 	return s.Clusters != nil || s.NodesPerCluster != nil || s.Items != nil || s.InitialBalance != nil
 }
 
-// makePlan reads a test set, its topologies and its expected file, and checks
-// all of it. The error lists everything that is wrong.
-func (s *shapeFlags) makePlan(path string) (*plan, error) {
+// Read reads a test set, its topologies and its expected file, and checks all of
+// it. The error lists everything that is wrong.
+func (s *Shape) Read(path string) (*Plan, error) {
 	data, err := readFile(path, "test set")
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{path: path}
+	p := &Plan{Path: path}
 	var errs []error
 	var rows testset.Errors // everything that is wrong in the test set itself
-	p.file, err = testset.Parse(path, data)
+	p.File, err = testset.Parse(path, data)
 	if err != nil && !errors.As(err, &rows) {
 		errs = append(errs, err)
 	}
@@ -59,7 +76,7 @@ func (s *shapeFlags) makePlan(path string) (*plan, error) {
 	if err != nil {
 		errs = append(errs, err)
 	}
-	if p.file != nil && err == nil {
+	if p.File != nil && err == nil {
 		checked, others := s.choose(p, common, bySet)
 		rows = append(rows, checked...)
 		if parsed {
@@ -76,14 +93,14 @@ func (s *shapeFlags) makePlan(path string) (*plan, error) {
 		errs = append(errs, err)
 	}
 	if len(errs) > 0 {
-		return nil, &exitError{check.ExitUsage, errors.Join(errs...)}
+		return nil, errors.Join(errs...)
 	}
-	p.warnings = append(slices.Clone(p.file.Warnings), p.warnings...)
+	p.Warnings = append(slices.Clone(p.File.Warnings), p.Warnings...)
 	return p, nil
 }
 
 // topologies reads what the flags, or the files beside the test set, say.
-func (s *shapeFlags) topologies(p *plan) (common *topology.Topology, bySet map[int]*topology.Topology, err error) {
+func (s *Shape) topologies(p *Plan) (common *topology.Topology, bySet map[int]*topology.Topology, err error) {
 	bySet = map[int]*topology.Topology{}
 	commonFile := ""
 	for _, arg := range s.Topology {
@@ -109,11 +126,11 @@ func (s *shapeFlags) topologies(p *plan) (common *topology.Topology, bySet map[i
 		return nil, nil, fmt.Errorf("--topology %s cannot be combined with --clusters, --nodes-per-cluster, --items or --initial-balance: the file says it all", commonFile)
 	}
 	if commonFile == "" && !s.shaped() {
-		stem := strings.TrimSuffix(p.path, filepath.Ext(p.path))
+		stem := strings.TrimSuffix(p.Path, filepath.Ext(p.Path))
 		for _, beside := range []string{stem + ".yaml", stem + ".topology.yaml"} {
 			if _, err := os.Stat(beside); err == nil {
 				commonFile = beside
-				p.notes = append(p.notes, fmt.Sprintf("topology from %s", beside))
+				p.Notes = append(p.Notes, fmt.Sprintf("topology from %s", beside))
 				break
 			}
 		}
@@ -139,14 +156,14 @@ func or[T any](flag *T, otherwise T) T {
 
 // choose takes the sets that are going to run and holds them against their
 // topologies. rows are errors in the test set, others errors in the choice.
-func (s *shapeFlags) choose(p *plan, common *topology.Topology, bySet map[int]*topology.Topology) (rows testset.Errors, others []error) {
-	wanted, err := parseSets(s.Sets)
+func (s *Shape) choose(p *Plan, common *topology.Topology, bySet map[int]*topology.Topology) (rows testset.Errors, others []error) {
+	wanted, err := ParseSets(s.Sets)
 	if err != nil {
 		return nil, []error{err}
 	}
 	known := map[int]bool{}
-	for i := range p.file.Sets {
-		set := &p.file.Sets[i]
+	for i := range p.File.Sets {
+		set := &p.File.Sets[i]
 		known[set.Number] = true
 		if wanted != nil && !wanted(set.Number) {
 			continue
@@ -155,32 +172,32 @@ func (s *shapeFlags) choose(p *plan, common *topology.Topology, bySet map[int]*t
 		if own := bySet[set.Number]; own != nil {
 			t = own
 		}
-		for _, e := range p.file.Check(set, t) {
+		for _, e := range p.File.Check(set, t) {
 			if e.Warning {
-				p.warnings = append(p.warnings, e.Error())
+				p.Warnings = append(p.Warnings, e.Error())
 			} else {
 				rows = append(rows, e)
 			}
 		}
-		p.sets = append(p.sets, planned{set: *set, topology: t})
+		p.Sets = append(p.Sets, Set{Set: *set, Topology: t})
 	}
 	for number := range bySet {
 		if !known[number] {
-			others = append(others, fmt.Errorf("--topology %d=…: %s has no set %d", number, p.path, number))
+			others = append(others, fmt.Errorf("--topology %d=…: %s has no set %d", number, p.Path, number))
 		}
 	}
-	if len(p.sets) == 0 {
+	if len(p.Sets) == 0 {
 		if wanted != nil {
-			others = append(others, fmt.Errorf("--sets %s: %s has none of these sets", s.Sets, p.path))
+			others = append(others, fmt.Errorf("--sets %s: %s has none of these sets", s.Sets, p.Path))
 		} else {
-			others = append(others, fmt.Errorf("%s: there is no set in it", p.path))
+			others = append(others, fmt.Errorf("%s: there is no set in it", p.Path))
 		}
 	}
 	return rows, others
 }
 
-// parseSets reads "1,4-6"; nil means all.
-func parseSets(s string) (func(int) bool, error) {
+// ParseSets reads a choice of sets such as "1,4-6"; nil means all.
+func ParseSets(s string) (func(int) bool, error) {
 	if s == "" {
 		return nil, nil
 	}
@@ -205,8 +222,8 @@ func parseSets(s string) (func(int) bool, error) {
 
 // readExpected reads the expected file beside the test set, if there is one.
 // sound says that nothing was wrong with the test set and its topologies.
-func (p *plan) readExpected(sound bool) error {
-	path := strings.TrimSuffix(p.path, filepath.Ext(p.path)) + ".expected.csv"
+func (p *Plan) readExpected(sound bool) error {
+	path := strings.TrimSuffix(p.Path, filepath.Ext(p.Path)) + ".expected.csv"
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -214,19 +231,19 @@ func (p *plan) readExpected(sound bool) error {
 	if err != nil {
 		return fmt.Errorf("expected file: %w", err)
 	}
-	if p.expected, err = testset.ParseExpected(path, data); err != nil {
+	if p.Expected, err = testset.ParseExpected(path, data); err != nil {
 		return err
 	}
-	p.notes = append(p.notes, fmt.Sprintf("expectations from %s", path))
+	p.Notes = append(p.Notes, fmt.Sprintf("expectations from %s", path))
 	// Held against a test set that has errors of its own, it would be blamed for
 	// theirs.
 	if !sound {
 		return nil
 	}
-	errs := p.file.CheckExpected(path, p.expected, func(set int) *topology.Topology {
-		for i := range p.sets {
-			if p.sets[i].set.Number == set {
-				return p.sets[i].topology
+	errs := p.File.CheckExpected(path, p.Expected, func(set int) *topology.Topology {
+		for i := range p.Sets {
+			if p.Sets[i].Number == set {
+				return p.Sets[i].Topology
 			}
 		}
 		return nil
@@ -256,5 +273,5 @@ func readFile(path, what string) ([]byte, error) {
 	if errors.As(err, &pe) {
 		reason = pe.Err
 	}
-	return nil, usage("%s %s cannot be read: %w", what, path, reason)
+	return nil, fmt.Errorf("%s %s cannot be read: %w", what, path, reason)
 }

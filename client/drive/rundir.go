@@ -1,4 +1,4 @@
-package main
+package drive
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// makeRunDir makes RESULTS/NAME/TIME, which no other run has, and lets the link
-// RESULTS/NAME/latest point to it.
-func makeRunDir(results, testset string, now time.Time) (string, error) {
+// RunDir makes RESULTS/NAME/TIME, which no other run has, and lets the link
+// RESULTS/NAME/latest point to it. NAME is the test set's without its ending.
+func RunDir(results, testset string, now time.Time) (string, error) {
 	name := strings.TrimSuffix(filepath.Base(testset), filepath.Ext(testset))
 	parent := filepath.Join(results, name)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
@@ -51,10 +51,10 @@ func noResults(results string, err error) error {
 	return fmt.Errorf("the results directory %s cannot be written: %w (choose another one with --results)", results, err)
 }
 
-// unplaced is a copy of the arguments without absolute paths: results hold none,
+// Unplaced is a copy of the arguments without absolute paths: results hold none,
 // so that they can be handed on and compared. An argument may be a whole command
 // line (--node-cmd), so each of its words is looked at.
-func unplaced(args []string) []string {
+func Unplaced(args []string) []string {
 	clean := make([]string, len(args))
 	for i, a := range args {
 		words := strings.Split(a, " ")
@@ -73,12 +73,12 @@ func unplacedWord(w string) string {
 		return flag + "=" + unplacedWord(value)
 	}
 	bare := strings.TrimLeft(w, `"'`)
-	return w[:len(w)-len(bare)] + relative(bare)
+	return w[:len(w)-len(bare)] + Relative(bare)
 }
 
-// relative is path as seen from the working directory, or its last element when
+// Relative is path as seen from the working directory, or its last element when
 // it lies elsewhere.
-func relative(path string) string {
+func Relative(path string) string {
 	if !filepath.IsAbs(path) {
 		return path
 	}

@@ -1,0 +1,338 @@
+// Package drive carries a planned test set out against an implementation: it
+// starts the nodes or attaches to them, runs the sets, has each judged as soon as
+// it ran, and writes the run directory after every set.
+//
+//	res, err := drive.Run(ctx, plan, drive.Options{
+//		Implementation: drive.Implementation{Command: command},
+//		Dir:            dir,
+//	})
+//	code := res.ExitCode()
+//
+// Whatever happens, what was started is stopped and what there is is written.
+// When a node's process ends by itself, or the nodes cannot be reset, the
+// processes are replaced before the next set, so that a set costs only itself.
+package drive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"paxbank/client/check"
+	"paxbank/client/launch"
+	"paxbank/client/plan"
+	"paxbank/client/report"
+	"paxbank/client/runner"
+	"paxbank/client/session"
+	"paxbank/internal/topology"
+)
+
+// Implementation is whose nodes are driven.
+type Implementation struct {
+	// Command is the program to start as a node, with {id}, {listen} and {data} in
+	// its arguments; empty when Attach is set.
+	Command []string
+	// Attach: the nodes run already, at the topology's addresses.
+	Attach bool
+	// Name is the command as the user gave it; "" for our own server.
+	Name string
+}
+
+// Answer to the question before a set.
+type Answer int
+
+// The answers.
+const (
+	Go Answer = iota
+	Skip
+	Quit
+)
+
+// Hooks let a caller take part. All may be nil.
+type Hooks struct {
+	// Fleet is told of the processes that run now, and nil when they are gone.
+	Fleet func(*launch.Fleet)
+	// Before a set: run it, skip it, or end the run.
+	Before func(ctx context.Context, set *plan.Set) Answer
+	// After a set was judged. It may ask the nodes through r. Quit ends the run.
+	After func(ctx context.Context, r *runner.Runner, set *runner.SetResult, v *check.SetVerdict) (Answer, error)
+}
+
+// Options of a run.
+type Options struct {
+	Implementation
+	Order, Fault string        // as in package runner; "" means the default there
+	Deadline     time.Duration // of a command; 0 means the runner's default
+	KeepState    bool          // carry balances over from set to set
+	// Dir is the run directory, which exists; see RunDir. Nodes keep their data and
+	// logs in it.
+	Dir string
+	// Args are the command line, for the record.
+	Args []string
+	// Progress, when set, is told what goes on, in a few words.
+	Progress func(string)
+	Hooks
+}
+
+// Result is what a run came to.
+type Result struct {
+	Run      runner.RunResult
+	Verdicts []check.SetVerdict
+	Dir      string
+	Quit     bool // Before or After ended it
+}
+
+// Verdict of the whole run.
+func (r *Result) Verdict() check.RunVerdict { return check.Combine(r.Verdicts) }
+
+// ExitCode is what the process should exit with after this run.
+func (r *Result) ExitCode() int { return check.ExitCode(&r.Run, r.Verdict()) }
+
+// NodesError: nodes could not be started or reached.
+type NodesError struct{ err error }
+
+func (e *NodesError) Error() string { return e.err.Error() }
+func (e *NodesError) Unwrap() error { return e.err }
+
+// lostSets in a row for want of nodes that can be reset end a run: the next one
+// would be as long a wait, and as vain.
+const lostSets = 2
+
+// run is a run under way.
+type run struct {
+	Options
+	plan *plan.Plan
+	res  *Result
+	bank *bank
+	lost int // sets in a row
+}
+
+// bank is running nodes and the runner on them.
+type bank struct {
+	planned  *topology.Topology // as the plan has it, without addresses
+	topology *topology.Topology
+	fleet    *launch.Fleet // nil with Attach
+	nodes    *session.Nodes
+	runner   *runner.Runner
+}
+
+// Run carries the plan out. The result is never nil; the error is a *NodesError
+// when nodes could not be started or reached, and otherwise something of our own
+// (a disk that is full, a hook that failed). An interrupt (ctx) is no error: the
+// result says so.
+func Run(ctx context.Context, p *plan.Plan, o Options) (res *Result, err error) {
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	if o.Hooks.Fleet == nil {
+		o.Hooks.Fleet = func(*launch.Fleet) {}
+	}
+	x := &run{Options: o, plan: p, res: &Result{Dir: o.Dir}}
+	x.res.Run = runner.RunResult{
+		TestSet: Relative(p.Path), Started: time.Now(), Topology: p.Sets[0].Topology, Order: o.Order, Fault: o.Fault,
+		NodeCmd: strings.Join(Unplaced(strings.Fields(o.Name)), " "), Args: Unplaced(o.Args), Host: host(), Commit: commit(),
+	}
+	defer func() {
+		x.Progress("")
+		if writeErr := x.write(); writeErr != nil {
+			err = errors.Join(err, fmt.Errorf("results could not be written: %w", writeErr))
+		}
+	}()
+	// Nothing that was started outlives a panic; it is the caller's to report.
+	defer x.close()
+	err = x.sets(ctx)
+	x.res.Run.Interrupted = ctx.Err() != nil
+	var nodes *NodesError
+	switch {
+	case x.res.Run.Interrupted:
+		err = nil
+	case errors.As(err, &nodes):
+		x.res.Run.NodesFailed = nodes.Error()
+	}
+	return x.res, err
+}
+
+func (x *run) write() error { return report.Write(x.Dir, &x.res.Run, x.res.Verdicts) }
+
+// sets runs the sets in file order, on one bank as long as the topology stays
+// the same and the nodes are well.
+func (x *run) sets(ctx context.Context) error {
+	for i := range x.plan.Sets {
+		set := &x.plan.Sets[i]
+		if ctx.Err() != nil {
+			return nil
+		}
+		if x.Before != nil {
+			switch x.Before(ctx, set) {
+			case Skip:
+				x.skip(set)
+				continue
+			case Quit:
+				if x.res.Quit = ctx.Err() == nil; x.res.Quit {
+					x.skipRest(i)
+				}
+				return nil
+			}
+		}
+		if err := x.open(ctx, set.Topology); err != nil {
+			return err
+		}
+		quit, err := x.one(ctx, set)
+		if err != nil {
+			return err
+		}
+		if quit {
+			x.res.Quit = true
+			x.skipRest(i + 1)
+			return nil
+		}
+	}
+	return nil
+}
+
+// skip enters a set that is not run: what was not run is not known, so a run
+// that was quit early does not count as passed.
+func (x *run) skip(set *plan.Set) {
+	x.res.Run.Sets = append(x.res.Run.Sets, runner.SetResult{Set: set.Set, Topology: set.Topology, Skipped: true})
+	x.judge("")
+}
+
+func (x *run) skipRest(from int) {
+	for i := range x.plan.Sets[from:] {
+		x.skip(&x.plan.Sets[from+i])
+	}
+}
+
+// Left is the number of planned sets that a user's quit kept from running, and
+// those he skipped.
+func (r *Result) Left() int {
+	n := 0
+	for i := range r.Run.Sets {
+		if r.Run.Sets[i].Skipped {
+			n++
+		}
+	}
+	return n
+}
+
+// open sees to it that a bank of that topology runs.
+func (x *run) open(ctx context.Context, t *topology.Topology) error {
+	if x.bank != nil && x.bank.planned == t && !x.unwell() {
+		return nil
+	}
+	x.close()
+	b := &bank{planned: t, topology: t}
+	var processes runner.Processes
+	if !x.Attach {
+		x.Progress(fmt.Sprintf("starting %d nodes", len(t.Nodes())))
+		fleet, err := launch.Start(ctx, launch.Config{
+			Topology: t, Command: x.Command,
+			LogDir:  filepath.Join(x.Dir, "nodes"),
+			DataDir: filepath.Join(x.Dir, "data"),
+		})
+		if err != nil {
+			return &NodesError{err}
+		}
+		b.fleet, b.topology, processes = fleet, fleet.Topology(), fleet
+		x.Hooks.Fleet(fleet)
+	}
+	x.bank = b
+	var err error
+	if b.nodes, err = session.Connect(b.topology); err != nil {
+		return &NodesError{err}
+	}
+	b.runner, err = runner.New(runner.Options{
+		Nodes: b.nodes, Processes: processes, Order: x.Order, Fault: x.Fault, Deadline: x.Deadline,
+		KeepState: x.KeepState, Started: x.res.Run.Started, Progress: x.Progress,
+	})
+	return err
+}
+
+// unwell reports whether the bank's processes have to be replaced: one of them
+// ended by itself, or the last set could not be carried out on them. Nodes that
+// were not started here are left as they are.
+func (x *run) unwell() bool {
+	return x.bank.fleet != nil && (x.lost > 0 || len(x.bank.fleet.Ended()) > 0)
+}
+
+func (x *run) close() {
+	b := x.bank
+	if b == nil {
+		return
+	}
+	x.bank = nil
+	if b.nodes != nil {
+		b.nodes.Close()
+	}
+	if b.fleet != nil {
+		x.Progress("stopping the nodes")
+		b.fleet.Stop()
+		x.Hooks.Fleet(nil)
+	}
+}
+
+// one runs and judges one set.
+func (x *run) one(ctx context.Context, set *plan.Set) (quit bool, err error) {
+	result, failed := x.bank.runner.RunSet(ctx, set.Set)
+	x.Progress("")
+	x.res.Run.Sets = append(x.res.Run.Sets, result)
+	switch {
+	case ctx.Err() != nil:
+		x.judge("the user interrupted it")
+	case failed != nil:
+		x.judge(failed.Error())
+	default:
+		x.judge("")
+	}
+	last := len(x.res.Run.Sets) - 1
+	if x.After != nil {
+		answer, err := x.After(ctx, x.bank.runner, &x.res.Run.Sets[last], &x.res.Verdicts[last])
+		if err != nil {
+			return false, err
+		}
+		quit = answer == Quit && ctx.Err() == nil
+	}
+	if err := x.write(); err != nil {
+		return false, fmt.Errorf("writing results: %w", err)
+	}
+	if failed == nil {
+		x.lost = 0
+		return quit, nil
+	}
+	x.lost++
+	if x.lost >= lostSets || x.Attach {
+		return false, &NodesError{failed}
+	}
+	return quit, nil
+}
+
+// judge adds the verdict of the last set. Of one that was not carried out to its
+// end (why says so) nothing can be said: what is missing in it is no failure.
+func (x *run) judge(why string) {
+	set := &x.res.Run.Sets[len(x.res.Run.Sets)-1]
+	v := check.Judge(set, x.plan.Expected)
+	if why != "" {
+		v.Verdict, v.Score = check.Unknown, 0
+		v.Checks = []check.Check{{
+			Source: check.SourceInvariant, Check: "finished", Target: fmt.Sprintf("set %d", set.Set.Number),
+			Expected: "carried out", Actual: "not carried out to its end", Verdict: check.Unknown, Message: why,
+		}}
+	}
+	x.res.Verdicts = append(x.res.Verdicts, v)
+}
+
+// Shown is a directory as the user can use it from where he is.
+func Shown(dir string) string {
+	here, err := os.Getwd()
+	if err != nil || !filepath.IsAbs(dir) {
+		return dir
+	}
+	if rel, err := filepath.Rel(here, dir); err == nil {
+		return rel
+	}
+	return dir
+}
