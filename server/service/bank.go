@@ -2,9 +2,7 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -23,11 +21,6 @@ const (
 	// answerGrace is how much later than the deadline the core may answer before
 	// the shell gives up on it.
 	answerGrace = 3 * time.Second
-	// maxOpenCalls is how many transfers of one stream may wait for an answer
-	// before no more are read.
-	maxOpenCalls = 1 << 16
-	// maxReplies is how many answers go into one message of a stream.
-	maxReplies = 4096
 )
 
 // deadline returns when a request that may take ms from now is over.
@@ -53,39 +46,43 @@ func (inc *incarnation) strange(node string, epoch, topology uint64) string {
 
 // submitEvent translates a request; when that is not possible or not allowed, it
 // returns the answer instead.
-func (n *Node) submitEvent(inc *incarnation, now ids.Time, req *pb.TransactionRequest) (replica.Event, *pb.TransactionReply) {
-	refuse := func(r pb.Result, message string) (replica.Event, *pb.TransactionReply) {
-		return replica.Event{}, &pb.TransactionReply{ClientId: req.GetClientId(), Timestamp: req.GetTimestamp(),
-			Result: r, Final: r == pb.Result_RESULT_INVALID, Message: message, Epoch: inc.epoch}
+func (n *Node) submitEvent(inc *incarnation, now ids.Time, q *submitRequest) (e replica.Event, refused *submitReply) {
+	refuse := func(r pb.Result, message string) (replica.Event, *submitReply) {
+		return replica.Event{}, &submitReply{request: q.request, result: r, final: r == pb.Result_RESULT_INVALID, message: message, epoch: inc.epoch}
 	}
-	if why := inc.strange(n.opts.ID, req.GetEpoch(), req.GetTopology()); why != "" {
+	if why := inc.strange(n.opts.ID, q.epoch, q.topology); why != "" {
 		return refuse(pb.Result_RESULT_WRONG_EPOCH, why)
 	}
-	t := req.GetTransfer()
 	switch {
-	case req.GetClientId() == 0:
+	case q.request.Client == 0:
 		return refuse(pb.Result_RESULT_INVALID, "client_id is missing")
-	case req.GetTimestamp() == 0:
+	case q.request.Timestamp == 0:
 		return refuse(pb.Result_RESULT_INVALID, "timestamp is missing; timestamps begin at 1")
-	case t == nil:
+	case !q.hasTransfer:
 		return refuse(pb.Result_RESULT_INVALID, "transfer is missing")
 	}
 	return replica.Event{
 		Kind:      replica.EventSubmit,
-		Request:   ids.Request{Client: req.GetClientId(), Timestamp: req.GetTimestamp()},
-		DoneBelow: req.GetDoneBelow(),
-		Transfer:  ids.Transfer{From: t.GetFrom(), To: t.GetTo(), Amount: t.GetAmount()},
-		Deadline:  inc.deadline(now, req.GetDeadlineMs()),
+		Request:   q.request,
+		DoneBelow: q.doneBelow,
+		Transfer:  q.transfer,
+		Deadline:  inc.deadline(now, q.deadlineMillis),
 	}, nil
 }
 
 // reply translates an answer to a transfer.
-func (inc *incarnation) reply(request ids.Request, a *replica.Answer) *pb.TransactionReply {
-	return &pb.TransactionReply{
-		ClientId: request.Client, Timestamp: request.Timestamp,
-		Success: a.Outcome == bank.OutcomeCommitted, Result: pb.Result(a.Outcome), Final: a.Final,
-		Message: a.Message, Leader: inc.nodeName(a.Leader), Epoch: inc.epoch,
+func (inc *incarnation) reply(request ids.Request, a *replica.Answer) submitReply {
+	return submitReply{request: request, result: pb.Result(a.Outcome), final: a.Final,
+		message: a.Message, leader: inc.nodeName(a.Leader), epoch: inc.epoch}
+}
+
+// readReply translates an answer to a read.
+func (inc *incarnation) readReply(a *replica.Answer) readReply {
+	r := readReply{result: pb.Result(a.Outcome), balance: a.Balance, message: a.Message, leader: inc.nodeName(a.Leader), epoch: inc.epoch}
+	if a.Outcome == bank.OutcomeUnknown {
+		r.result = pb.Result_RESULT_UNAVAILABLE // a read that was not answered changed nothing
 	}
+	return r
 }
 
 // crowded is the answer when the owner's queue is full.
@@ -121,15 +118,17 @@ func (n *Node) Submit(ctx context.Context, req *pb.TransactionRequest) (*pb.Tran
 	if err != nil {
 		return nil, err
 	}
-	e, refused := n.submitEvent(inc, n.now(), req)
+	q := submitRequestOf(req)
+	e, refused := n.submitEvent(inc, n.now(), &q)
 	if refused != nil {
-		return refused, nil
+		return refused.proto(), nil
 	}
 	a, err := n.call(ctx, inc, e)
 	if err != nil {
 		return nil, err
 	}
-	return inc.reply(e.Request, &a), nil
+	r := inc.reply(e.Request, &a)
+	return r.proto(), nil
 }
 
 // Read implements Bank.
@@ -145,11 +144,8 @@ func (n *Node) Read(ctx context.Context, req *pb.ReadRequest) (*pb.ReadReply, er
 	if err != nil {
 		return nil, err
 	}
-	if a.Outcome == bank.OutcomeUnknown {
-		a.Outcome = bank.OutcomeUnavailable // a read that was not answered changed nothing
-	}
-	return &pb.ReadReply{Result: pb.Result(a.Outcome), Balance: a.Balance, Message: a.Message,
-		Leader: inc.nodeName(a.Leader), Epoch: inc.epoch}, nil
+	r := inc.readReply(&a)
+	return r.proto(), nil
 }
 
 // Resolve implements Bank.
@@ -176,90 +172,4 @@ func (n *Node) Resolve(ctx context.Context, req *pb.ResolveRequest) (*pb.Resolve
 	}
 	return &pb.ResolveReply{Result: pb.Result(a.Outcome), Final: a.Final, Message: a.Message,
 		Leader: inc.nodeName(a.Leader), Epoch: inc.epoch}, nil
-}
-
-// SubmitStream implements Bank. One goroutine reads, the handler writes; there
-// is none a transfer.
-func (n *Node) SubmitStream(s pb.Bank_SubmitStreamServer) error {
-	inc, err := n.configured(codes.Unavailable)
-	if err != nil {
-		return err
-	}
-	ctx := s.Context()
-	calls := newStreamCalls(inc.reply)
-	go n.readCalls(ctx, s, inc, calls)
-	for {
-		select {
-		case <-ctx.Done():
-			return status.FromContextError(ctx.Err()).Err()
-		case <-n.over:
-			return n.stopping()
-		case <-calls.signal:
-		}
-		for more := true; more; {
-			replies, left, over, failed := calls.take(maxReplies)
-			more = left
-			if len(replies) > 0 {
-				if err := s.Send(&pb.TransactionReplyBatch{Replies: replies}); err != nil {
-					return err
-				}
-			}
-			if failed != nil && !more {
-				return status.Error(codes.Unavailable, failed.Error())
-			}
-			if over {
-				return nil
-			}
-		}
-	}
-}
-
-// readCalls reads a stream's requests until it ends. It ends when the handler
-// has returned, because then Recv fails and ctx is over.
-func (n *Node) readCalls(ctx context.Context, s pb.Bank_SubmitStreamServer, inc *incarnation, calls *streamCalls) {
-	defer calls.end()
-	for {
-		for calls.full(maxOpenCalls) {
-			select {
-			case <-calls.room:
-			case <-ctx.Done():
-				return
-			}
-		}
-		batch, err := s.Recv()
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				calls.fail(err)
-			}
-			return
-		}
-		if now := n.current.Load(); now != inc {
-			calls.fail(fmt.Errorf("%s was configured anew or reset; open a new stream", n.opts.ID))
-			return
-		}
-		requests := batch.GetRequests()
-		calls.add(len(requests))
-		events := make([]replica.Event, 0, len(requests))
-		answered := false
-		now := n.now()
-		for _, req := range requests {
-			e, refused := n.submitEvent(inc, now, req)
-			if refused != nil {
-				calls.put(refused)
-				answered = true
-				continue
-			}
-			events = append(events, e)
-		}
-		if len(events) > 0 && !inc.engine.submit(submission{calls, events}) {
-			a := replica.Answer{Outcome: bank.OutcomeUnavailable, Message: crowded(n.opts.ID)}
-			for i := range events {
-				calls.answer(events[i].Request, &a)
-			}
-			answered = true
-		}
-		if answered {
-			calls.flush()
-		}
-	}
 }

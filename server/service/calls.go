@@ -1,9 +1,10 @@
 package service
 
 import (
+	"slices"
 	"sync"
 
-	pb "paxbank/proto/paxbank/v1"
+	"paxbank/internal/grpcopts"
 	"paxbank/server/ids"
 	"paxbank/server/replica"
 )
@@ -48,21 +49,28 @@ func (c oneCall) put(r result) {
 	}
 }
 
-// streamCalls gathers the answers of one SubmitStream.
+// replies is a TransactionReplyBatch, or the like, in the making.
+type replies struct {
+	bytes *[]byte
+	count int
+}
+
+// streamCalls gathers the answers of one stream.
 type streamCalls struct {
-	reply  func(request ids.Request, a *replica.Answer) *pb.TransactionReply
+	// encode appends the answer to one call to a message.
+	encode func(b []byte, request ids.Request, a *replica.Answer) []byte
 	signal chan struct{} // holds a token when take has something new to say
 	room   chan struct{} // holds a token when calls were answered
 
 	mu     sync.Mutex
-	open   int // calls without an answer in take's hands
-	ready  []*pb.TransactionReply
-	ended  bool // the client sends no more
+	open   int       // calls without an answer in take's hands
+	ready  []replies // all but the last are full
+	ended  bool      // the client sends no more
 	failed error
 }
 
-func newStreamCalls(reply func(ids.Request, *replica.Answer) *pb.TransactionReply) *streamCalls {
-	return &streamCalls{reply: reply, signal: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+func newStreamCalls(encode func([]byte, ids.Request, *replica.Answer) []byte) *streamCalls {
+	return &streamCalls{encode: encode, signal: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
 func token(c chan struct{}) {
@@ -79,16 +87,32 @@ func (c *streamCalls) add(n int) {
 	c.mu.Unlock()
 }
 
-// put adds an answer to a counted call.
-func (c *streamCalls) put(r *pb.TransactionReply) (first bool) {
+// put adds an answer that the core was not asked for to a counted call.
+func (c *streamCalls) put(encode func(b []byte) []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ready = append(c.ready, r)
-	return len(c.ready) == 1
+	r, _ := c.last()
+	*r.bytes = encode(*r.bytes)
+	r.count++
+}
+
+// last returns the message that has room for another answer; first says that take
+// has seen all before it. REQUIRES: c.mu is held.
+func (c *streamCalls) last() (r *replies, first bool) {
+	n := len(c.ready)
+	if n == 0 || c.ready[n-1].count >= grpcopts.MaxReplies {
+		c.ready = append(c.ready, replies{bytes: buffers.empty()})
+	}
+	return &c.ready[len(c.ready)-1], n == 0
 }
 
 func (c *streamCalls) answer(request ids.Request, a *replica.Answer) bool {
-	return c.put(c.reply(request, a))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, first := c.last()
+	*r.bytes = c.encode(*r.bytes, request, a)
+	r.count++
+	return first
 }
 
 func (c *streamCalls) flush() { token(c.signal) }
@@ -110,21 +134,19 @@ func (c *streamCalls) end() {
 	token(c.signal)
 }
 
-// take returns up to n answers. over: nothing will come after them.
-func (c *streamCalls) take(n int) (replies []*pb.TransactionReply, more, over bool, err error) {
+// take returns one message of answers, nil when there is none. over: nothing
+// will come after them.
+func (c *streamCalls) take() (bytes *[]byte, more, over bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	replies = c.ready
-	if len(replies) > n {
-		replies, c.ready, more = c.ready[:n:n], c.ready[n:], true
-	} else {
-		c.ready = nil
-	}
-	c.open -= len(replies)
-	if len(replies) > 0 {
+	if len(c.ready) > 0 {
+		r := c.ready[0]
+		c.ready = slices.Delete(c.ready, 0, 1)
+		bytes, more = r.bytes, len(c.ready) > 0
+		c.open -= r.count
 		token(c.room)
 	}
-	return replies, more, c.ended && c.open == 0, c.failed
+	return bytes, more, c.ended && c.open == 0, c.failed
 }
 
 // full reports whether so many calls are open that no more should be read.

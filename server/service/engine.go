@@ -65,8 +65,59 @@ type submission struct {
 
 // waiting is a call without an answer yet.
 type waiting struct {
+	number  uint64 // 0: the place is free
 	sink    sink
 	request ids.Request
+}
+
+// callTable holds the calls that wait, in places that are used again. A call's
+// number tells its place and grows from call to call.
+type callTable struct {
+	places []waiting
+	free   []uint32
+	next   uint64
+	open   int
+}
+
+// placeBits of a call's number tell its place; the queue and what the core
+// admits stay far below that many calls.
+const placeBits = 24
+
+func (t *callTable) add(s sink, request ids.Request) (number uint64) {
+	var place uint32
+	if n := len(t.free); n > 0 {
+		place, t.free = t.free[n-1], t.free[:n-1]
+	} else {
+		place = uint32(len(t.places))
+		t.places = append(t.places, waiting{})
+	}
+	t.next++
+	t.open++
+	number = t.next<<placeBits | uint64(place)
+	t.places[place] = waiting{number: number, sink: s, request: request}
+	return number
+}
+
+// take removes a call; false when it was answered or failed before.
+func (t *callTable) take(number uint64) (w waiting, ok bool) {
+	place := number & (1<<placeBits - 1)
+	if number == 0 || place >= uint64(len(t.places)) || t.places[place].number != number {
+		return waiting{}, false
+	}
+	w = t.places[place]
+	t.places[place] = waiting{}
+	t.free = append(t.free, uint32(place))
+	t.open--
+	return w, true
+}
+
+// takeAll removes all calls, in no particular order.
+func (t *callTable) takeAll(f func(waiting)) {
+	for i := range t.places {
+		if w, ok := t.take(t.places[i].number); ok {
+			f(w)
+		}
+	}
 }
 
 // engine owns a replica for one incarnation of a node.
@@ -92,10 +143,36 @@ type engine struct {
 	durable uint64
 	delayed []replica.Send
 	ready   []replica.Send
-	calls   map[uint64]waiting
-	next    uint64 // number of the next call
+	calls   callTable
 	touched []sink
 	wakeAt  ids.Time
+}
+
+// eventSlices are used again from batch to batch.
+var eventSlices sync.Pool
+
+// keptEvents bounds the slices that are worth keeping, from both sides.
+const (
+	minKeptEvents = 16
+	maxKeptEvents = 1 << 13
+)
+
+// newEvents returns an empty slice of events with room for about n.
+func newEvents(n int) []replica.Event {
+	if p, ok := eventSlices.Get().(*[]replica.Event); ok && cap(*p) >= n {
+		return *p
+	}
+	return make([]replica.Event, 0, max(n, minKeptEvents))
+}
+
+// freeEvents gives a slice back that nobody looks at any more.
+func freeEvents(events []replica.Event) {
+	if n := cap(events); n < minKeptEvents || n > maxKeptEvents {
+		return
+	}
+	clear(events)
+	events = events[:0]
+	eventSlices.Put(&events)
 }
 
 // inbox is what waits for the owner.
@@ -118,7 +195,6 @@ func newEngine(name string, c core, net network, d disk, now func() ids.Time, fa
 	e := &engine{
 		name: name, core: c, net: net, now: now, fatal: fatal,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-		calls: map[uint64]waiting{},
 	}
 	e.disk = newWriter(d, e.written, fatal)
 	go e.run()
@@ -256,10 +332,7 @@ func (e *engine) discard() {
 }
 
 func (e *engine) failCalls() {
-	for number, w := range e.calls {
-		w.sink.fail(e.disconnected())
-		delete(e.calls, number)
-	}
+	e.calls.takeAll(func(w waiting) { w.sink.fail(e.disconnected()) })
 }
 
 // run is the owner.
@@ -326,11 +399,10 @@ func (e *engine) turn() {
 			continue
 		}
 		for i := range s.events {
-			e.next++
-			s.events[i].Call = e.next
-			e.calls[e.next] = waiting{s.sink, s.events[i].Request}
+			s.events[i].Call = e.calls.add(s.sink, s.events[i].Request)
 		}
 		events = append(events, s.events...)
+		freeEvents(s.events)
 	}
 	if in.durable > e.durable {
 		e.durable = in.durable
@@ -395,11 +467,10 @@ func (e *engine) release() {
 func (e *engine) answer(answers []replica.Answer) {
 	for i := range answers {
 		a := &answers[i]
-		w, ok := e.calls[a.Call]
+		w, ok := e.calls.take(a.Call)
 		if !ok {
 			continue // answered, or failed when the node was disconnected
 		}
-		delete(e.calls, a.Call)
 		if w.sink.answer(w.request, a) {
 			e.touched = append(e.touched, w.sink)
 		}
@@ -416,7 +487,7 @@ func (e *engine) quiet() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.queue.events) == 0 && len(e.queue.subs) == 0 && e.queue.durable <= e.durable &&
-		len(e.delayed) == 0 && len(e.calls) == 0 && e.disk.idle()
+		len(e.delayed) == 0 && e.calls.open == 0 && e.disk.idle()
 }
 
 // violation turns the value of a panic into what the node says before it stops:

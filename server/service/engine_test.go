@@ -260,7 +260,7 @@ func TestImpatientCaller(t *testing.T) {
 	e.deliver([]replica.Event{{Kind: replica.EventMessage}})
 	until(t, "no call waiting", func() (bool, string) {
 		open := -1
-		if err := e.do(t.Context(), "its calls", func() { open = len(e.calls) }); err != nil {
+		if err := e.do(t.Context(), "its calls", func() { open = e.calls.open }); err != nil {
 			t.Fatal(err)
 		}
 		return open == 0, "some"

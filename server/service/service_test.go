@@ -232,6 +232,65 @@ func TestStream(t *testing.T) {
 	b.stop()
 }
 
+func TestReadStream(t *testing.T) {
+	b := newBank(t, 1, 3)
+	leader := b.leader("c1")
+	b.submit(leader, 1, 1, 2, 3, pb.Result_RESULT_COMMITTED)
+	s, err := leader.ReadStream(b.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const reads = 200
+	batch := &pb.ReadRequestBatch{Epoch: b.epoch, Topology: b.topo.Hash()}
+	for i := range reads {
+		batch.Reads = append(batch.Reads, &pb.NumberedRead{Number: uint64(i), Item: int64(i%3 + 1), DeadlineMs: 5000})
+	}
+	for _, m := range []*pb.ReadRequestBatch{
+		batch,
+		{Epoch: b.epoch, Reads: []*pb.NumberedRead{{Number: reads, Item: 1 << 40}}},
+		{Epoch: b.epoch + 1, Reads: []*pb.NumberedRead{{Number: reads + 1, Item: 1}}},
+	} {
+		if err := s.Send(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	got := map[uint64]*pb.ReadReply{}
+	for {
+		m, err := s.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range m.Replies {
+			if got[r.Number] != nil {
+				t.Errorf("read %d was answered twice", r.Number)
+			}
+			got[r.Number] = r.Reply
+		}
+	}
+	if len(got) != reads+2 {
+		t.Errorf("%d answers, want %d", len(got), reads+2)
+	}
+	for i := range reads {
+		if r := got[uint64(i)]; r.GetResult() != pb.Result_RESULT_COMMITTED || r.Balance != []int64{7, 13, 10}[i%3] {
+			t.Errorf("read %d of item %d: %v", i, i%3+1, r)
+		}
+	}
+	if r := got[reads]; r.GetResult() != pb.Result_RESULT_INVALID {
+		t.Errorf("read of an item that is not there: %v", r)
+	}
+	if r := got[reads+1]; r.GetResult() != pb.Result_RESULT_WRONG_EPOCH || r.Epoch != b.epoch {
+		t.Errorf("read of another epoch: %v", r)
+	}
+	b.quiet(b.nodes...)
+	b.stop()
+}
+
 // TestDisconnect: calls that wait when the node is disconnected fail as
 // unavailable, which is indefinite, and so do later ones.
 func TestDisconnect(t *testing.T) {

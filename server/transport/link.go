@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"paxbank/internal/grpcopts"
 	pb "paxbank/proto/paxbank/v1"
 )
 
@@ -29,9 +30,6 @@ const (
 	// maxEnvelope ends an envelope: large enough to share the cost of a frame,
 	// small enough that the receiver starts early.
 	maxEnvelope = 1 << 20
-	// MaxMessageBytes is the largest gRPC message that is sent or taken: an
-	// envelope that holds one whole checkpoint chunk or promise, and room.
-	MaxMessageBytes = 64 << 20
 	// retryMin and retryMax bound the pause between two attempts to connect. A
 	// restarted node must be reached quickly, and a refused connection on the same
 	// machine costs little.
@@ -42,37 +40,21 @@ const (
 	helloTimeout = 5 * time.Second
 	// connectTimeout bounds one attempt to connect.
 	connectTimeout = 2 * time.Second
-	// window is the flow-control window of a stream. Setting it switches gRPC's
-	// bandwidth estimator off, which would ping on every burst.
-	window = 4 << 20
-	// pingAfter of silence a peer's machine is asked whether it is still there:
-	// only a vanished machine needs that, a killed process closes its sockets.
-	pingAfter   = 20 * time.Second
-	pingTimeout = 5 * time.Second
 )
 
 // ServerOptions are what a gRPC server that serves Peer needs.
-func ServerOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(MaxMessageBytes),
-		grpc.MaxSendMsgSize(MaxMessageBytes),
-		grpc.InitialWindowSize(window),
-		grpc.InitialConnWindowSize(window),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingAfter / 2, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
-	}
-}
+func ServerOptions() []grpc.ServerOption { return grpcopts.Server() }
 
 func dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithInitialWindowSize(window),
-		grpc.WithInitialConnWindowSize(window),
+		grpc.WithInitialWindowSize(grpcopts.Window),
+		grpc.WithInitialConnWindowSize(grpcopts.Window),
 		grpc.WithIdleTimeout(0),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes)),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(grpcopts.MaxMessageBytes), grpc.MaxCallSendMsgSize(grpcopts.MaxMessageBytes)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: grpcopts.PingAfter, Timeout: grpcopts.PingTimeout}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: retryMin, Multiplier: 1.6, Jitter: 0.3, MaxDelay: retryMax},
 			MinConnectTimeout: connectTimeout,

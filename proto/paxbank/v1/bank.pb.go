@@ -605,6 +605,223 @@ func (x *ReadReply) GetEpoch() uint64 {
 	return 0
 }
 
+type ReadRequestBatch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Topology      uint64                 `protobuf:"fixed64,2,opt,name=topology,proto3" json:"topology,omitempty"`
+	Reads         []*NumberedRead        `protobuf:"bytes,3,rep,name=reads,proto3" json:"reads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadRequestBatch) Reset() {
+	*x = ReadRequestBatch{}
+	mi := &file_paxbank_v1_bank_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadRequestBatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadRequestBatch) ProtoMessage() {}
+
+func (x *ReadRequestBatch) ProtoReflect() protoreflect.Message {
+	mi := &file_paxbank_v1_bank_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadRequestBatch.ProtoReflect.Descriptor instead.
+func (*ReadRequestBatch) Descriptor() ([]byte, []int) {
+	return file_paxbank_v1_bank_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ReadRequestBatch) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ReadRequestBatch) GetTopology() uint64 {
+	if x != nil {
+		return x.Topology
+	}
+	return 0
+}
+
+func (x *ReadRequestBatch) GetReads() []*NumberedRead {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
+type NumberedRead struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unique among the reads of the stream that were not answered yet.
+	Number        uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Item          int64  `protobuf:"varint,2,opt,name=item,proto3" json:"item,omitempty"`
+	DeadlineMs    uint32 `protobuf:"varint,3,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NumberedRead) Reset() {
+	*x = NumberedRead{}
+	mi := &file_paxbank_v1_bank_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NumberedRead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NumberedRead) ProtoMessage() {}
+
+func (x *NumberedRead) ProtoReflect() protoreflect.Message {
+	mi := &file_paxbank_v1_bank_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NumberedRead.ProtoReflect.Descriptor instead.
+func (*NumberedRead) Descriptor() ([]byte, []int) {
+	return file_paxbank_v1_bank_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *NumberedRead) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *NumberedRead) GetItem() int64 {
+	if x != nil {
+		return x.Item
+	}
+	return 0
+}
+
+func (x *NumberedRead) GetDeadlineMs() uint32 {
+	if x != nil {
+		return x.DeadlineMs
+	}
+	return 0
+}
+
+type ReadReplyBatch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Replies       []*NumberedReadReply   `protobuf:"bytes,1,rep,name=replies,proto3" json:"replies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadReplyBatch) Reset() {
+	*x = ReadReplyBatch{}
+	mi := &file_paxbank_v1_bank_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadReplyBatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadReplyBatch) ProtoMessage() {}
+
+func (x *ReadReplyBatch) ProtoReflect() protoreflect.Message {
+	mi := &file_paxbank_v1_bank_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadReplyBatch.ProtoReflect.Descriptor instead.
+func (*ReadReplyBatch) Descriptor() ([]byte, []int) {
+	return file_paxbank_v1_bank_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ReadReplyBatch) GetReplies() []*NumberedReadReply {
+	if x != nil {
+		return x.Replies
+	}
+	return nil
+}
+
+type NumberedReadReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Reply         *ReadReply             `protobuf:"bytes,2,opt,name=reply,proto3" json:"reply,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NumberedReadReply) Reset() {
+	*x = NumberedReadReply{}
+	mi := &file_paxbank_v1_bank_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NumberedReadReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NumberedReadReply) ProtoMessage() {}
+
+func (x *NumberedReadReply) ProtoReflect() protoreflect.Message {
+	mi := &file_paxbank_v1_bank_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NumberedReadReply.ProtoReflect.Descriptor instead.
+func (*NumberedReadReply) Descriptor() ([]byte, []int) {
+	return file_paxbank_v1_bank_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *NumberedReadReply) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *NumberedReadReply) GetReply() *ReadReply {
+	if x != nil {
+		return x.Reply
+	}
+	return nil
+}
+
 type ResolveRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Epoch     uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
@@ -621,7 +838,7 @@ type ResolveRequest struct {
 
 func (x *ResolveRequest) Reset() {
 	*x = ResolveRequest{}
-	mi := &file_paxbank_v1_bank_proto_msgTypes[7]
+	mi := &file_paxbank_v1_bank_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -633,7 +850,7 @@ func (x *ResolveRequest) String() string {
 func (*ResolveRequest) ProtoMessage() {}
 
 func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_paxbank_v1_bank_proto_msgTypes[7]
+	mi := &file_paxbank_v1_bank_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -646,7 +863,7 @@ func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveRequest.ProtoReflect.Descriptor instead.
 func (*ResolveRequest) Descriptor() ([]byte, []int) {
-	return file_paxbank_v1_bank_proto_rawDescGZIP(), []int{7}
+	return file_paxbank_v1_bank_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ResolveRequest) GetEpoch() uint64 {
@@ -713,7 +930,7 @@ type ResolveReply struct {
 
 func (x *ResolveReply) Reset() {
 	*x = ResolveReply{}
-	mi := &file_paxbank_v1_bank_proto_msgTypes[8]
+	mi := &file_paxbank_v1_bank_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -725,7 +942,7 @@ func (x *ResolveReply) String() string {
 func (*ResolveReply) ProtoMessage() {}
 
 func (x *ResolveReply) ProtoReflect() protoreflect.Message {
-	mi := &file_paxbank_v1_bank_proto_msgTypes[8]
+	mi := &file_paxbank_v1_bank_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -738,7 +955,7 @@ func (x *ResolveReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveReply.ProtoReflect.Descriptor instead.
 func (*ResolveReply) Descriptor() ([]byte, []int) {
-	return file_paxbank_v1_bank_proto_rawDescGZIP(), []int{8}
+	return file_paxbank_v1_bank_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ResolveReply) GetResult() Result {
@@ -820,7 +1037,21 @@ const file_paxbank_v1_bank_proto_rawDesc = "" +
 	"\abalance\x18\x02 \x01(\x03R\abalance\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
 	"\x06leader\x18\x04 \x01(\tR\x06leader\x12\x14\n" +
-	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\"\xd1\x01\n" +
+	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\"t\n" +
+	"\x10ReadRequestBatch\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1a\n" +
+	"\btopology\x18\x02 \x01(\x06R\btopology\x12.\n" +
+	"\x05reads\x18\x03 \x03(\v2\x18.paxbank.v1.NumberedReadR\x05reads\"[\n" +
+	"\fNumberedRead\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
+	"\x04item\x18\x02 \x01(\x03R\x04item\x12\x1f\n" +
+	"\vdeadline_ms\x18\x03 \x01(\rR\n" +
+	"deadlineMs\"I\n" +
+	"\x0eReadReplyBatch\x127\n" +
+	"\areplies\x18\x01 \x03(\v2\x1d.paxbank.v1.NumberedReadReplyR\areplies\"X\n" +
+	"\x11NumberedReadReply\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12+\n" +
+	"\x05reply\x18\x02 \x01(\v2\x15.paxbank.v1.ReadReplyR\x05reply\"\xd1\x01\n" +
 	"\x0eResolveRequest\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1a\n" +
 	"\btopology\x18\x02 \x01(\x06R\btopology\x12\x1b\n" +
@@ -846,11 +1077,13 @@ const file_paxbank_v1_bank_proto_rawDesc = "" +
 	"\x0eRESULT_UNKNOWN\x10\x05\x12\x12\n" +
 	"\x0eRESULT_INVALID\x10\x06\x12\x15\n" +
 	"\x11RESULT_NOT_LEADER\x10\a\x12\x16\n" +
-	"\x12RESULT_WRONG_EPOCH\x10\b2\xa3\x02\n" +
+	"\x12RESULT_WRONG_EPOCH\x10\b2\xef\x02\n" +
 	"\x04Bank\x12F\n" +
 	"\x06Submit\x12\x1e.paxbank.v1.TransactionRequest\x1a\x1c.paxbank.v1.TransactionReply\x12Z\n" +
 	"\fSubmitStream\x12#.paxbank.v1.TransactionRequestBatch\x1a!.paxbank.v1.TransactionReplyBatch(\x010\x01\x126\n" +
-	"\x04Read\x12\x17.paxbank.v1.ReadRequest\x1a\x15.paxbank.v1.ReadReply\x12?\n" +
+	"\x04Read\x12\x17.paxbank.v1.ReadRequest\x1a\x15.paxbank.v1.ReadReply\x12J\n" +
+	"\n" +
+	"ReadStream\x12\x1c.paxbank.v1.ReadRequestBatch\x1a\x1a.paxbank.v1.ReadReplyBatch(\x010\x01\x12?\n" +
 	"\aResolve\x12\x1a.paxbank.v1.ResolveRequest\x1a\x18.paxbank.v1.ResolveReplyB$Z\"paxbank/proto/paxbank/v1;paxbankv1b\x06proto3"
 
 var (
@@ -866,7 +1099,7 @@ func file_paxbank_v1_bank_proto_rawDescGZIP() []byte {
 }
 
 var file_paxbank_v1_bank_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_paxbank_v1_bank_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_paxbank_v1_bank_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_paxbank_v1_bank_proto_goTypes = []any{
 	(Result)(0),                     // 0: paxbank.v1.Result
 	(*Transfer)(nil),                // 1: paxbank.v1.Transfer
@@ -876,8 +1109,12 @@ var file_paxbank_v1_bank_proto_goTypes = []any{
 	(*TransactionReplyBatch)(nil),   // 5: paxbank.v1.TransactionReplyBatch
 	(*ReadRequest)(nil),             // 6: paxbank.v1.ReadRequest
 	(*ReadReply)(nil),               // 7: paxbank.v1.ReadReply
-	(*ResolveRequest)(nil),          // 8: paxbank.v1.ResolveRequest
-	(*ResolveReply)(nil),            // 9: paxbank.v1.ResolveReply
+	(*ReadRequestBatch)(nil),        // 8: paxbank.v1.ReadRequestBatch
+	(*NumberedRead)(nil),            // 9: paxbank.v1.NumberedRead
+	(*ReadReplyBatch)(nil),          // 10: paxbank.v1.ReadReplyBatch
+	(*NumberedReadReply)(nil),       // 11: paxbank.v1.NumberedReadReply
+	(*ResolveRequest)(nil),          // 12: paxbank.v1.ResolveRequest
+	(*ResolveReply)(nil),            // 13: paxbank.v1.ResolveReply
 }
 var file_paxbank_v1_bank_proto_depIdxs = []int32{
 	1,  // 0: paxbank.v1.TransactionRequest.transfer:type_name -> paxbank.v1.Transfer
@@ -885,20 +1122,25 @@ var file_paxbank_v1_bank_proto_depIdxs = []int32{
 	2,  // 2: paxbank.v1.TransactionRequestBatch.requests:type_name -> paxbank.v1.TransactionRequest
 	3,  // 3: paxbank.v1.TransactionReplyBatch.replies:type_name -> paxbank.v1.TransactionReply
 	0,  // 4: paxbank.v1.ReadReply.result:type_name -> paxbank.v1.Result
-	0,  // 5: paxbank.v1.ResolveReply.result:type_name -> paxbank.v1.Result
-	2,  // 6: paxbank.v1.Bank.Submit:input_type -> paxbank.v1.TransactionRequest
-	4,  // 7: paxbank.v1.Bank.SubmitStream:input_type -> paxbank.v1.TransactionRequestBatch
-	6,  // 8: paxbank.v1.Bank.Read:input_type -> paxbank.v1.ReadRequest
-	8,  // 9: paxbank.v1.Bank.Resolve:input_type -> paxbank.v1.ResolveRequest
-	3,  // 10: paxbank.v1.Bank.Submit:output_type -> paxbank.v1.TransactionReply
-	5,  // 11: paxbank.v1.Bank.SubmitStream:output_type -> paxbank.v1.TransactionReplyBatch
-	7,  // 12: paxbank.v1.Bank.Read:output_type -> paxbank.v1.ReadReply
-	9,  // 13: paxbank.v1.Bank.Resolve:output_type -> paxbank.v1.ResolveReply
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	9,  // 5: paxbank.v1.ReadRequestBatch.reads:type_name -> paxbank.v1.NumberedRead
+	11, // 6: paxbank.v1.ReadReplyBatch.replies:type_name -> paxbank.v1.NumberedReadReply
+	7,  // 7: paxbank.v1.NumberedReadReply.reply:type_name -> paxbank.v1.ReadReply
+	0,  // 8: paxbank.v1.ResolveReply.result:type_name -> paxbank.v1.Result
+	2,  // 9: paxbank.v1.Bank.Submit:input_type -> paxbank.v1.TransactionRequest
+	4,  // 10: paxbank.v1.Bank.SubmitStream:input_type -> paxbank.v1.TransactionRequestBatch
+	6,  // 11: paxbank.v1.Bank.Read:input_type -> paxbank.v1.ReadRequest
+	8,  // 12: paxbank.v1.Bank.ReadStream:input_type -> paxbank.v1.ReadRequestBatch
+	12, // 13: paxbank.v1.Bank.Resolve:input_type -> paxbank.v1.ResolveRequest
+	3,  // 14: paxbank.v1.Bank.Submit:output_type -> paxbank.v1.TransactionReply
+	5,  // 15: paxbank.v1.Bank.SubmitStream:output_type -> paxbank.v1.TransactionReplyBatch
+	7,  // 16: paxbank.v1.Bank.Read:output_type -> paxbank.v1.ReadReply
+	10, // 17: paxbank.v1.Bank.ReadStream:output_type -> paxbank.v1.ReadReplyBatch
+	13, // 18: paxbank.v1.Bank.Resolve:output_type -> paxbank.v1.ResolveReply
+	14, // [14:19] is the sub-list for method output_type
+	9,  // [9:14] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_paxbank_v1_bank_proto_init() }
@@ -912,7 +1154,7 @@ func file_paxbank_v1_bank_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_paxbank_v1_bank_proto_rawDesc), len(file_paxbank_v1_bank_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

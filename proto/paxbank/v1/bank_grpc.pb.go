@@ -25,6 +25,7 @@ const (
 	Bank_Submit_FullMethodName       = "/paxbank.v1.Bank/Submit"
 	Bank_SubmitStream_FullMethodName = "/paxbank.v1.Bank/SubmitStream"
 	Bank_Read_FullMethodName         = "/paxbank.v1.Bank/Read"
+	Bank_ReadStream_FullMethodName   = "/paxbank.v1.Bank/ReadStream"
 	Bank_Resolve_FullMethodName      = "/paxbank.v1.Bank/Resolve"
 )
 
@@ -52,6 +53,9 @@ type BankClient interface {
 	SubmitStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[TransactionRequestBatch, TransactionReplyBatch], error)
 	// Read returns one balance, linearisably.
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (*ReadReply, error)
+	// ReadStream is Read for load: many reads a message, answers in any order,
+	// matched by the number that the client gave each.
+	ReadStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReadRequestBatch, ReadReplyBatch], error)
 	// Resolve settles a request whose outcome the client does not know: afterwards
 	// it either has its cached outcome or can never execute.
 	Resolve(ctx context.Context, in *ResolveRequest, opts ...grpc.CallOption) (*ResolveReply, error)
@@ -98,6 +102,19 @@ func (c *bankClient) Read(ctx context.Context, in *ReadRequest, opts ...grpc.Cal
 	return out, nil
 }
 
+func (c *bankClient) ReadStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ReadRequestBatch, ReadReplyBatch], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Bank_ServiceDesc.Streams[1], Bank_ReadStream_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReadRequestBatch, ReadReplyBatch]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Bank_ReadStreamClient = grpc.BidiStreamingClient[ReadRequestBatch, ReadReplyBatch]
+
 func (c *bankClient) Resolve(ctx context.Context, in *ResolveRequest, opts ...grpc.CallOption) (*ResolveReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ResolveReply)
@@ -132,6 +149,9 @@ type BankServer interface {
 	SubmitStream(grpc.BidiStreamingServer[TransactionRequestBatch, TransactionReplyBatch]) error
 	// Read returns one balance, linearisably.
 	Read(context.Context, *ReadRequest) (*ReadReply, error)
+	// ReadStream is Read for load: many reads a message, answers in any order,
+	// matched by the number that the client gave each.
+	ReadStream(grpc.BidiStreamingServer[ReadRequestBatch, ReadReplyBatch]) error
 	// Resolve settles a request whose outcome the client does not know: afterwards
 	// it either has its cached outcome or can never execute.
 	Resolve(context.Context, *ResolveRequest) (*ResolveReply, error)
@@ -153,6 +173,9 @@ func (UnimplementedBankServer) SubmitStream(grpc.BidiStreamingServer[Transaction
 }
 func (UnimplementedBankServer) Read(context.Context, *ReadRequest) (*ReadReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Read not implemented")
+}
+func (UnimplementedBankServer) ReadStream(grpc.BidiStreamingServer[ReadRequestBatch, ReadReplyBatch]) error {
+	return status.Error(codes.Unimplemented, "method ReadStream not implemented")
 }
 func (UnimplementedBankServer) Resolve(context.Context, *ResolveRequest) (*ResolveReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Resolve not implemented")
@@ -221,6 +244,13 @@ func _Bank_Read_Handler(srv interface{}, ctx context.Context, dec func(interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Bank_ReadStream_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(BankServer).ReadStream(&grpc.GenericServerStream[ReadRequestBatch, ReadReplyBatch]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Bank_ReadStreamServer = grpc.BidiStreamingServer[ReadRequestBatch, ReadReplyBatch]
+
 func _Bank_Resolve_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ResolveRequest)
 	if err := dec(in); err != nil {
@@ -263,6 +293,12 @@ var Bank_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "SubmitStream",
 			Handler:       _Bank_SubmitStream_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "ReadStream",
+			Handler:       _Bank_ReadStream_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},
