@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,8 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"paxbank/internal/grpcopts"
 	pb "paxbank/proto/paxbank/v1"
@@ -28,8 +29,10 @@ const (
 	maxQueued      = 8192
 	maxQueuedBytes = 32 << 20
 	// maxEnvelope ends an envelope: large enough to share the cost of a frame,
-	// small enough that the receiver starts early.
+	// small enough that the receiver starts early. Most need no more than
+	// firstBuffer.
 	maxEnvelope = 1 << 20
+	firstBuffer = 4 << 10
 	// retryMin and retryMax bound the pause between two attempts to connect. A
 	// restarted node must be reached quickly, and a refused connection on the same
 	// machine costs little.
@@ -53,7 +56,7 @@ func dialOptions() []grpc.DialOption {
 		grpc.WithInitialWindowSize(grpcopts.Window),
 		grpc.WithInitialConnWindowSize(grpcopts.Window),
 		grpc.WithIdleTimeout(0),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(grpcopts.MaxMessageBytes), grpc.MaxCallSendMsgSize(grpcopts.MaxMessageBytes)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(grpcopts.Codec{}), grpc.MaxCallRecvMsgSize(grpcopts.MaxMessageBytes), grpc.MaxCallSendMsgSize(grpcopts.MaxMessageBytes)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: grpcopts.PingAfter, Timeout: grpcopts.PingTimeout}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: retryMin, Multiplier: 1.6, Jitter: 0.3, MaxDelay: retryMax},
@@ -71,12 +74,15 @@ func Target(address string) string {
 	return "passthrough:///" + address
 }
 
-// item is one queued message and the session that it belongs to.
-type item struct {
-	session *session
-	message *pb.PeerMessage
-	size    int
+// batch is an Envelope in the making, of one session.
+type batch struct {
+	session  *session
+	bytes    *[]byte
+	messages int
 }
+
+// buffers are reused for envelopes. gRPC returns them.
+var buffers = mem.DefaultBufferPool()
 
 // link is this node's end of the connection with one peer, across streams.
 type link struct {
@@ -88,8 +94,9 @@ type link struct {
 	signal chan struct{} // holds a token while the queue is not empty
 
 	mu    sync.Mutex
-	queue []item
-	bytes int
+	queue []batch // all but the last are full
+	count int     // of messages in the queue
+	bytes int     // in the queue
 	// end ends the stream in use; nil when there is none. number tells streams
 	// apart, so that an old one does not take down its successor.
 	end    context.CancelFunc
@@ -102,50 +109,65 @@ func newLink(t *Transport, p Peer) *link {
 	return l
 }
 
-func (l *link) push(it item) {
+// push queues a message; false when it has no wire form.
+func (l *link) push(s *session, m any) (err error) {
+	size := payload(m) + smallFields
 	l.mu.Lock()
-	if l.end == nil || len(l.queue) >= maxQueued || l.bytes+it.size > maxQueuedBytes && len(l.queue) > 0 {
+	if l.end == nil || l.count >= maxQueued || l.bytes+size > maxQueuedBytes && l.count > 0 {
 		l.mu.Unlock()
 		l.t.overflowed.Add(1)
-		return
+		return nil
 	}
-	l.queue = append(l.queue, it)
-	l.bytes += it.size
+	n := len(l.queue)
+	if n == 0 || l.queue[n-1].session != s || len(*l.queue[n-1].bytes)+size > maxEnvelope {
+		b := buffers.Get(max(size, firstBuffer))
+		*b = (*b)[:0]
+		l.queue = append(l.queue, batch{session: s, bytes: b})
+		n++
+	}
+	q := &l.queue[n-1]
+	before := len(*q.bytes)
+	if *q.bytes, err = appendMessage(*q.bytes, m); err == nil {
+		q.messages++
+		l.count++
+		l.bytes += len(*q.bytes) - before
+	}
 	l.mu.Unlock()
 	select {
 	case l.signal <- struct{}{}:
 	default:
 	}
+	return err
 }
 
 func (l *link) clear() {
 	l.mu.Lock()
-	clear(l.queue)
-	l.queue, l.bytes = l.queue[:0], 0
+	l.drop()
 	l.mu.Unlock()
 }
 
-// take moves queued messages of the session in force into e, as many as make an
-// envelope; more says that some are left.
-func (l *link) take(e *pb.Envelope) (more bool) {
-	s := l.t.session.Load()
-	e.Topology, e.Epoch, e.From = s.Topology, s.Epoch, uint32(s.Self)
+// drop empties the queue. REQUIRES: l.mu is held.
+func (l *link) drop() {
+	for _, q := range l.queue {
+		buffers.Put(q.bytes)
+	}
+	clear(l.queue)
+	l.queue, l.count, l.bytes = l.queue[:0], 0, 0
+}
+
+// take returns the next envelope without its head, nil bytes when there is none;
+// more says that others are left.
+func (l *link) take() (q batch, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	taken, bytes := 0, 0
-	for taken < len(l.queue) && (taken == 0 || bytes+l.queue[taken].size <= maxEnvelope) {
-		it := &l.queue[taken]
-		bytes += it.size
-		if it.session == s {
-			e.Messages = append(e.Messages, it.message)
-		}
-		taken++
+	if len(l.queue) == 0 {
+		return batch{}, false
 	}
-	rest := copy(l.queue, l.queue[taken:])
-	clear(l.queue[rest:])
-	l.queue = l.queue[:rest]
-	l.bytes -= bytes
-	return rest > 0
+	q = l.queue[0]
+	l.queue = slices.Delete(l.queue, 0, 1)
+	l.count -= q.messages
+	l.bytes -= len(*q.bytes)
+	return q, len(l.queue) > 0
 }
 
 // attach makes a new stream the one in use and ends the one before.
@@ -157,8 +179,7 @@ func (l *link) attach(end context.CancelFunc) uint64 {
 	}
 	l.end = end
 	l.number++
-	clear(l.queue)
-	l.queue, l.bytes = l.queue[:0], 0
+	l.drop()
 	return l.number
 }
 
@@ -167,15 +188,28 @@ func (l *link) detach(number uint64) {
 	defer l.mu.Unlock()
 	if l.number == number {
 		l.end = nil
-		clear(l.queue)
-		l.queue, l.bytes = l.queue[:0], 0
+		l.drop()
 	}
 }
 
-// stream is what both ends of Exchange have in common.
+// stream is what both ends of Exchange have in common. Messages go through it as
+// bytes (see grpcopts.Codec).
 type stream interface {
-	Send(*pb.Envelope) error
-	Recv() (*pb.Envelope, error)
+	SendMsg(any) error
+	RecvMsg(any) error
+}
+
+// receive waits for the next envelope. Its bytes are new ones: messages keep
+// parts of them.
+func receive(s stream) ([]byte, error) {
+	var in grpcopts.In
+	err := s.RecvMsg(&in)
+	return in.Bytes, err
+}
+
+func sendHello(s stream, h head) error {
+	b := h.append(nil)
+	return s.SendMsg(grpcopts.Out{Bytes: &b, Pool: mem.NopBufferPool{}})
 }
 
 // serve carries messages over s until it breaks, ctx ends, or another stream
@@ -190,12 +224,12 @@ func (l *link) serve(ctx context.Context, s stream) {
 	l.t.wg.Go(func() {
 		defer end()
 		for {
-			e, err := s.Recv()
+			envelope, err := receive(s)
 			if err != nil {
 				return
 			}
 			if ctx.Err() == nil {
-				l.t.receive(l, e)
+				l.t.receive(l, envelope)
 			}
 		}
 	})
@@ -217,14 +251,18 @@ func (l *link) write(ctx context.Context, s stream) {
 		case <-l.signal:
 		}
 		for more := true; more; {
-			e := &pb.Envelope{}
-			more = l.take(e)
-			if len(e.Messages) == 0 || !l.t.live.Load() {
+			var q batch
+			if q, more = l.take(); q.bytes == nil {
 				continue
 			}
-			l.t.sent.Add(uint64(len(e.Messages)))
-			l.t.bytes.Add(uint64(proto.Size(e)))
-			if s.Send(e) != nil {
+			if q.messages == 0 || q.session != l.t.session.Load() || !l.t.live.Load() {
+				buffers.Put(q.bytes)
+				continue
+			}
+			*q.bytes = q.session.head().append(*q.bytes)
+			l.t.sent.Add(uint64(q.messages))
+			l.t.bytes.Add(uint64(len(*q.bytes)))
+			if s.SendMsg(grpcopts.Out{Bytes: q.bytes, Pool: buffers}) != nil {
 				return
 			}
 		}
@@ -269,16 +307,20 @@ func (l *link) connect(client pb.PeerClient) error {
 	}
 	late := time.AfterFunc(helloTimeout, cancel)
 	defer late.Stop()
-	if err := s.Send(l.t.session.Load().hello()); err != nil {
-		_, err = s.Recv() // says why
+	if err := sendHello(s, l.t.session.Load().head()); err != nil {
+		_, err = receive(s) // says why
 		return err
 	}
-	hello, err := s.Recv()
+	envelope, err := receive(s)
 	if err != nil {
 		return err
 	}
-	if mine := l.t.session.Load().Topology; hello.GetTopology() != mine || hello.GetFrom() != uint32(l.peer.Number) {
-		return fmt.Errorf("%s answers as node number %d of topology %016x", l.peer.Address, hello.GetFrom(), hello.GetTopology())
+	hello, _, err := readHead(envelope)
+	if err != nil {
+		return fmt.Errorf("%s says no hello: %w", l.peer.Address, err)
+	}
+	if mine := l.t.session.Load().Topology; hello.topology != mine || hello.from != uint32(l.peer.Number) {
+		return fmt.Errorf("%s answers as node number %d of topology %016x", l.peer.Address, hello.from, hello.topology)
 	}
 	if !late.Stop() {
 		return fmt.Errorf("no hello within %v", helloTimeout)
@@ -297,24 +339,30 @@ func (t *Transport) Exchange(s pb.Peer_ExchangeServer) error {
 	t.wg.Add(1)
 	t.mu.Unlock()
 	defer t.wg.Done()
-	first := make(chan *pb.Envelope, 1)
+	first := make(chan head, 1)
 	fail := make(chan error, 1)
 	t.wg.Go(func() {
-		// A handler that returns makes Recv fail, but nothing else does.
-		if e, err := s.Recv(); err != nil {
+		// A handler that returns makes RecvMsg fail, but nothing else does.
+		envelope, err := receive(s)
+		if err != nil {
 			fail <- err
-		} else {
-			first <- e
+			return
 		}
+		h, _, err := readHead(envelope)
+		if err != nil {
+			fail <- status.Errorf(codes.InvalidArgument, "the hello makes no sense: %v", err)
+			return
+		}
+		first <- h
 	})
 	timer := time.NewTimer(helloTimeout)
 	defer timer.Stop()
-	var hello *pb.Envelope
+	var hello *head
 	configured := t.configured
 	for hello == nil || configured != nil {
 		select {
-		case e := <-first:
-			hello = e
+		case h := <-first:
+			hello = &h
 		case <-configured:
 			configured = nil
 		case err := <-fail:
@@ -331,11 +379,11 @@ func (t *Transport) Exchange(s pb.Peer_ExchangeServer) error {
 		}
 	}
 	session := t.session.Load()
-	l, err := t.linkOf(session, hello)
+	l, err := t.linkOf(session, *hello)
 	if err != nil {
 		return err
 	}
-	if err := s.Send(session.hello()); err != nil {
+	if err := sendHello(s, session.head()); err != nil {
 		return err
 	}
 	l.serve(s.Context(), s)

@@ -146,41 +146,23 @@ func (t *Transport) SetLive(live bool) {
 	}
 }
 
-// Send queues messages; it never blocks. Messages are translated before it
-// returns; their byte slices are read later and must not change.
+// Send queues messages; it never blocks. They are encoded before it returns.
 func (t *Transport) Send(sends []replica.Send) {
 	if !t.live.Load() {
 		return
 	}
 	s, links := t.session.Load(), *t.links.Load()
-	var last any
-	var wire *pb.PeerMessage
 	for i := range sends {
 		to := int(sends[i].To)
 		if to >= len(links) || links[to] == nil {
 			t.overflowed.Add(1)
 			continue
 		}
-		if sends[i].Message != last || wire == nil {
-			// A message to several nodes is translated once.
-			var err error
-			if wire, err = ToProto(sends[i].Message); err != nil {
-				t.mistaken.Add(1)
-				t.log.Error("message not sent", "error", err)
-				wire = nil
-				continue
-			}
-			last = sends[i].Message
+		if err := links[to].push(s, sends[i].Message); err != nil {
+			t.mistaken.Add(1)
+			t.log.Error("message not sent", "error", err)
 		}
-		links[to].push(item{s, wire, size(wire)})
 	}
-}
-
-// size estimates the memory that a queued message holds.
-func size(m *pb.PeerMessage) int {
-	const small = 100
-	return small + len(m.GetAccept().GetEntries()) + len(m.GetCatchUp().GetEntries()) +
-		len(m.GetPromise().GetAccepted()) + len(m.GetCheckpointChunk().GetData())
 }
 
 // Counters returns the counters.
@@ -203,25 +185,30 @@ func (t *Transport) Close() {
 
 // receive hands the messages of an envelope to the core, unless they are not
 // for it.
-func (t *Transport) receive(l *link, e *pb.Envelope) {
+func (t *Transport) receive(l *link, envelope []byte) {
 	s := t.session.Load()
-	if e.GetTopology() != s.Topology || e.GetEpoch() != s.Epoch || ids.Node(e.GetFrom()) != l.peer.Number {
-		t.strange.Add(uint64(len(e.GetMessages())))
+	h, messages, err := readHead(envelope)
+	if err != nil {
+		t.mistaken.Add(1)
+		t.log.Warn("envelope dropped", "from", l.peer.ID, "error", err)
 		return
 	}
-	if !t.live.Load() || len(e.GetMessages()) == 0 {
+	if h.topology != s.Topology || h.epoch != s.Epoch || ids.Node(h.from) != l.peer.Number {
+		t.strange.Add(uint64(messages))
 		return
 	}
-	events := make([]replica.Event, 0, len(e.GetMessages()))
-	for _, p := range e.GetMessages() {
-		m, err := FromProto(p)
+	if !t.live.Load() || messages == 0 {
+		return
+	}
+	events := make([]replica.Event, 0, messages)
+	eachMessage(envelope, func(m any, err error) {
 		if err != nil {
 			t.mistaken.Add(1)
 			t.log.Warn("message dropped", "from", l.peer.ID, "error", err)
-			continue
+			return
 		}
 		events = append(events, replica.Event{Kind: replica.EventMessage, From: l.peer.Number, Message: m})
-	}
+	})
 	if len(events) > 0 {
 		t.received.Add(uint64(len(events)))
 		s.Deliver(events)
@@ -236,18 +223,18 @@ func (t *Transport) reset(l *link) {
 }
 
 // linkOf returns the link to the peer that says hello, or why it is refused.
-func (t *Transport) linkOf(s *session, hello *pb.Envelope) (*link, error) {
-	if hello.GetTopology() != s.Topology {
+func (t *Transport) linkOf(s *session, hello head) (*link, error) {
+	if hello.topology != s.Topology {
 		return nil, status.Errorf(codes.FailedPrecondition, "node number %d belongs to topology %016x, this node to %016x",
-			hello.GetFrom(), hello.GetTopology(), s.Topology)
+			hello.from, hello.topology, s.Topology)
 	}
-	from, links := int(hello.GetFrom()), *t.links.Load()
-	if from >= len(links) || links[from] == nil || from >= int(s.Self) {
+	from, links := uint64(hello.from), *t.links.Load()
+	if from >= uint64(len(links)) || links[from] == nil || from >= uint64(s.Self) {
 		return nil, status.Errorf(codes.InvalidArgument, "node number %d may not open a stream to node number %d", from, s.Self)
 	}
 	return links[from], nil
 }
 
-func (s *session) hello() *pb.Envelope {
-	return &pb.Envelope{Topology: s.Topology, Epoch: s.Epoch, From: uint32(s.Self)}
+func (s *session) head() head {
+	return head{topology: s.Topology, epoch: s.Epoch, from: uint32(s.Self)}
 }

@@ -273,23 +273,34 @@ func TestBoundedQueue(t *testing.T) {
 	tr := New(nil)
 	l := newLink(tr, Peer{Number: 2})
 	l.attach(func() {})
-	for range maxQueued + 10 {
-		l.push(item{size: 1})
+	push := func(m any) {
+		t.Helper()
+		if err := l.push(&session{}, m); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if got := tr.Counters().Overflowed; got != 10 || len(l.queue) != maxQueued {
-		t.Errorf("%d dropped, %d queued; want 10 and %d", got, len(l.queue), maxQueued)
+	large := func(bytes int) any { return &paxos.CatchUp{Entries: make([]byte, bytes)} }
+	for range maxQueued + 10 {
+		push(heartbeat(1))
+	}
+	if got := tr.Counters().Overflowed; got != 10 || l.count != maxQueued {
+		t.Errorf("%d dropped, %d queued; want 10 and %d", got, l.count, maxQueued)
 	}
 	l.clear()
 	for range 4 {
-		l.push(item{size: maxQueuedBytes / 2})
+		push(large(maxQueuedBytes/2 - 1000))
 	}
-	if len(l.queue) != 2 {
-		t.Errorf("%d large messages queued, want 2", len(l.queue))
+	if l.count != 2 {
+		t.Errorf("%d large messages queued, want 2", l.count)
 	}
 	l.clear()
-	l.push(item{size: 2 * maxQueuedBytes})
-	if len(l.queue) != 1 {
+	push(large(2 * maxQueuedBytes))
+	if l.count != 1 {
 		t.Error("a message larger than the queue's bound can never be sent")
+	}
+	l.clear()
+	if err := l.push(&session{}, "hello"); err == nil {
+		t.Error("a string was queued")
 	}
 	tr.Close()
 }

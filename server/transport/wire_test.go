@@ -1,10 +1,14 @@
 package transport
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	pb "paxbank/proto/paxbank/v1"
@@ -48,35 +52,47 @@ var messages = []any{
 	&twopc.LeaderAnnouncement{Cluster: 2, Ballot: b1},
 }
 
-func TestRoundTrip(t *testing.T) {
-	seen := map[reflect.Type]bool{}
-	for _, m := range append(messages, &paxos.PreVoteReply{Ballot: b1}) { // promised nothing yet
-		p, err := ToProto(m)
-		if err != nil {
+// envelope is what goes over a stream when m is sent.
+func envelope(t testing.TB, messages ...any) []byte {
+	t.Helper()
+	var b []byte
+	for _, m := range messages {
+		var err error
+		if b, err = appendMessage(b, m); err != nil {
 			t.Fatal(err)
-		}
-		seen[reflect.TypeOf(p.GetMessage())] = true
-		data, err := proto.Marshal(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back pb.PeerMessage
-		if err := proto.Unmarshal(data, &back); err != nil {
-			t.Fatal(err)
-		}
-		got, err := FromProto(&back)
-		if err != nil {
-			t.Errorf("%T: %v", m, err)
-			continue
-		}
-		if d := cmp.Diff(m, got); d != "" {
-			t.Errorf("%T: -want +got\n%s", m, d)
 		}
 	}
-	// Every kind of message of the wire is in the table, with no field left out.
-	kinds := (&pb.PeerMessage{}).ProtoReflect().Descriptor().Oneofs().Get(0).Fields().Len()
-	if len(seen) != kinds {
-		t.Errorf("the table has %d kinds of message, the wire %d", len(seen), kinds)
+	return head{topology: 7, epoch: 8, from: 9}.append(b)
+}
+
+// read is what the other end makes of an envelope.
+func read(t testing.TB, envelope []byte) (messages []any, bad []error) {
+	t.Helper()
+	h, n, err := readHead(envelope)
+	if err != nil || h != (head{7, 8, 9}) {
+		t.Fatalf("head %+v, %v", h, err)
+	}
+	eachMessage(envelope, func(m any, err error) {
+		if err != nil {
+			bad = append(bad, err)
+		} else {
+			messages = append(messages, m)
+		}
+	})
+	if n != len(messages)+len(bad) {
+		t.Fatalf("the head counts %d messages, there are %d", n, len(messages)+len(bad))
+	}
+	return messages, bad
+}
+
+func TestRoundTrip(t *testing.T) {
+	all := append(append([]any{}, messages...), &paxos.PreVoteReply{Ballot: b1}) // promised nothing yet
+	got, bad := read(t, envelope(t, all...))
+	if len(bad) > 0 {
+		t.Fatal(bad)
+	}
+	if d := cmp.Diff(all, got); d != "" {
+		t.Errorf("-want +got\n%s", d)
 	}
 	for _, m := range messages {
 		v := reflect.ValueOf(m).Elem()
@@ -88,14 +104,50 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestWireIsProtobuf holds every message with every field against what protobuf
+// reads in it, and the other way round.
+func TestWireIsProtobuf(t *testing.T) {
+	golden, err := os.ReadFile(filepath.Join("testdata", "messages.golden"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(golden)), "\n")
+	kinds := (&pb.PeerMessage{}).ProtoReflect().Descriptor().Oneofs().Get(0).Fields().Len()
+	if len(messages) != kinds || len(lines) != kinds {
+		t.Fatalf("the table has %d kinds of message, the golden file %d, the wire %d", len(messages), len(lines), kinds)
+	}
+	for i, m := range messages {
+		var e pb.Envelope
+		if err := proto.Unmarshal(envelope(t, m), &e); err != nil {
+			t.Fatalf("%T: %v", m, err)
+		}
+		if e.Topology != 7 || e.Epoch != 8 || e.From != 9 || len(e.Messages) != 1 {
+			t.Fatalf("%T: envelope %v", m, &e)
+		}
+		if got := strings.Join(strings.Fields(protojson.Format(e.Messages[0])), " "); got != lines[i] {
+			t.Errorf("%T is read as\n%s\nwant\n%s", m, got, lines[i])
+		}
+		var p pb.PeerMessage
+		if err := protojson.Unmarshal([]byte(lines[i]), &p); err != nil {
+			t.Fatal(err)
+		}
+		data, err := proto.Marshal(&pb.Envelope{Topology: 7, Epoch: 8, From: 9, Messages: []*pb.PeerMessage{&p}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, bad := read(t, data); len(bad) > 0 || len(got) != 1 || !cmp.Equal(m, got[0]) {
+			t.Errorf("%T: protobuf's bytes are read as %+v, %v", m, got, bad)
+		}
+	}
+}
+
 func TestMalformed(t *testing.T) {
 	good := &pb.Ballot{Counter: 1, Node: 1}
 	goodTxn := &pb.TxnID{ClientId: 1, Timestamp: 1, Ballot: good}
 	for name, p := range map[string]*pb.PeerMessage{
-		"nil":             nil,
 		"nothing":         {},
 		"no ballot":       {Message: &pb.PeerMessage_PreVote{PreVote: &pb.PreVote{}}},
-		"nil message":     {Message: &pb.PeerMessage_Accept{}},
+		"empty message":   {Message: &pb.PeerMessage_Accept{Accept: &pb.Accept{}}},
 		"no node":         {Message: &pb.PeerMessage_Commit{Commit: &pb.Commit{Ballot: &pb.Ballot{Counter: 1}}}},
 		"large node":      {Message: &pb.PeerMessage_Fetch{Fetch: &pb.Fetch{Ballot: &pb.Ballot{Counter: 1, Node: 65536}}}},
 		"no transaction":  {Message: &pb.PeerMessage_TwoPcCommitRequest{TwoPcCommitRequest: &pb.TwoPCCommitRequest{Seq: 1}}},
@@ -104,39 +156,55 @@ func TestMalformed(t *testing.T) {
 		"unknown answer":  {Message: &pb.PeerMessage_TwoPcInquiryReply{TwoPcInquiryReply: &pb.TwoPCInquiryReply{TxnId: goodTxn, Answer: 5}}},
 		"large cluster":   {Message: &pb.PeerMessage_LeaderAnnouncement{LeaderAnnouncement: &pb.LeaderAnnouncement{Ballot: good, Cluster: 1 << 16}}},
 	} {
-		if m, err := FromProto(p); err == nil {
-			t.Errorf("%s: taken as %+v", name, m)
-		}
-	}
-	if _, err := ToProto("hello"); err == nil {
-		t.Error("a string has a wire form")
-	}
-}
-
-func FuzzFromProto(f *testing.F) {
-	for _, m := range messages {
-		p, err := ToProto(m)
-		if err != nil {
-			f.Fatal(err)
-		}
-		data, _ := proto.Marshal(p)
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var p pb.PeerMessage
-		if proto.Unmarshal(data, &p) != nil {
-			return
-		}
-		m, err := FromProto(&p) // must not panic
-		if err != nil {
-			return
-		}
-		q, err := ToProto(m)
+		data, err := proto.Marshal(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := FromProto(q); err != nil || !cmp.Equal(m, again, cmp.Comparer(sameBytes)) {
-			t.Fatalf("%+v becomes %+v, %v", m, again, err)
+		if m, err := readMessage(data); err == nil {
+			t.Errorf("%s: taken as %+v", name, m)
+		}
+	}
+	if b, err := appendMessage([]byte{1}, "hello"); err == nil || len(b) != 1 {
+		t.Errorf("a string has the wire form %v, %v", b, err)
+	}
+}
+
+// FuzzReadMessage: any bytes are safe to read, and what is taken is protobuf and
+// stays the same when it is sent on.
+func FuzzReadMessage(f *testing.F) {
+	for _, m := range messages {
+		b, err := appendMessage(nil, m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		eachMessage(b, func(any, error) {}) // does not panic without a head
+		var e field
+		if _, err := e.take(b); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(e.body)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := readMessage(data)
+		if err != nil {
+			return
+		}
+		again, bad := read(t, envelope(t, m))
+		if len(bad) > 0 || len(again) != 1 || !cmp.Equal(m, again[0], cmp.Comparer(sameBytes)) {
+			t.Fatalf("%+v becomes %+v, %v", m, again, bad)
+		}
+	})
+}
+
+// FuzzReadHead: any bytes are safe to read as an envelope.
+func FuzzReadHead(f *testing.F) {
+	f.Add(envelope(f, messages...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, n, err := readHead(data)
+		seen := 0
+		eachMessage(data, func(any, error) { seen++ })
+		if err == nil && seen != n {
+			t.Fatalf("%d messages counted, %d seen", n, seen)
 		}
 	})
 }
