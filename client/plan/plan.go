@@ -31,7 +31,22 @@ type Plan struct {
 	Expected []testset.Expectation
 	Notes    []string // for the user: what was read without being named
 	Warnings []string
+	Inputs   []Input
 }
+
+// Input is a file that was read, byte by byte, under the name that its copy has
+// in a run directory: testset.csv, topology.yaml, topology-15.yaml for set 15
+// alone, expected.csv.
+type Input struct {
+	Name string
+	Data []byte
+}
+
+// Names of copies.
+const (
+	TestSetInput  = "testset.csv"
+	ExpectedInput = "expected.csv"
+)
 
 // Set is one set and the bank it runs on.
 type Set struct {
@@ -64,7 +79,7 @@ func (s *Shape) Read(path string) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Path: path}
+	p := &Plan{Path: path, Inputs: []Input{{TestSetInput, data}}}
 	var errs []error
 	var rows testset.Errors // everything that is wrong in the test set itself
 	p.File, err = testset.Parse(path, data)
@@ -112,7 +127,7 @@ func (s *Shape) topologies(p *Plan) (common *topology.Topology, bySet map[int]*t
 			if bySet[number] != nil {
 				return nil, nil, fmt.Errorf("--topology: set %d has two topology files", number)
 			}
-			if bySet[number], err = readTopology(m[2]); err != nil {
+			if bySet[number], err = p.readTopology(m[2], fmt.Sprintf("topology-%d.yaml", number)); err != nil {
 				return nil, nil, err
 			}
 			continue
@@ -136,7 +151,7 @@ func (s *Shape) topologies(p *Plan) (common *topology.Topology, bySet map[int]*t
 		}
 	}
 	if commonFile != "" {
-		common, err = readTopology(commonFile)
+		common, err = p.readTopology(commonFile, "topology.yaml")
 		return common, bySet, err
 	}
 	common, err = topology.Uniform(or(s.Clusters, 3), or(s.NodesPerCluster, 3), or(s.Items, 9000), or(s.InitialBalance, 10))
@@ -234,6 +249,7 @@ func (p *Plan) readExpected(sound bool) error {
 	if p.Expected, err = testset.ParseExpected(path, data); err != nil {
 		return err
 	}
+	p.Inputs = append(p.Inputs, Input{ExpectedInput, data})
 	p.Notes = append(p.Notes, fmt.Sprintf("expectations from %s", path))
 	// Held against a test set that has errors of its own, it would be blamed for
 	// theirs.
@@ -254,11 +270,13 @@ func (p *Plan) readExpected(sound bool) error {
 	return nil
 }
 
-func readTopology(path string) (*topology.Topology, error) {
+// readTopology reads a topology file; kept is what its copy is called.
+func (p *Plan) readTopology(path, kept string) (*topology.Topology, error) {
 	data, err := readFile(path, "topology")
 	if err != nil {
 		return nil, err
 	}
+	p.Inputs = append(p.Inputs, Input{kept, data})
 	return topology.ParseYAML(path, data)
 }
 

@@ -1,7 +1,6 @@
 package testset
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -9,175 +8,155 @@ import (
 )
 
 var (
-	nodePattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
-	numberedNode   = regexp.MustCompile(`^[nNsS]?0*([1-9][0-9]*)$`)
+	markerPattern  = regexp.MustCompile(`^([A-Za-z][A-Za-z _]*?)\s*(?:([(\[{])([^()\[\]{}]*)[)\]}])?$`)
+	spacedMarker   = regexp.MustCompile(`^([A-Za-z]+)\s+([A-Za-z]*[0-9]+)$`)
+	damagedRead    = regexp.MustCompile(`^-([0-9]+)(?:\.0*)?$`)
+	numberPattern  = regexp.MustCompile(`^[+-]?[0-9]+(?:\.[0-9]*)?$`)
 	numberedGroup  = regexp.MustCompile(`^[cC]?0*([1-9][0-9]*)$`)
-	markerPattern  = regexp.MustCompile(`^([A-Za-z]+)\s*(?:\(\s*([^()]*?)\s*\))?$`)
-	damagedRead    = regexp.MustCompile(`^-([0-9]+)$`)
-	numberPattern  = regexp.MustCompile(`^[+-]?[0-9]+$`)
-	levelPattern   = regexp.MustCompile(`^[A-Za-z][A-Za-z _-]*$`)
 	wholeNumberTip = "write whole numbers, e.g. (21, 700, 2)"
 )
 
-// offence is what is wrong with a command, and at which byte of it.
-type offence struct {
-	offset int
-	text   string
+const commandTip = "write (s, r, amt), (s), F(n3), R(n3) or LF"
+
+// markerWords are the spellings of markers, without blanks and in lower case.
+var markerWords = map[string]Kind{
+	"f": Fail, "fail": Fail, "fails": Fail, "failure": Fail,
+	"r": Recover, "recover": Recover, "recovers": Recover, "recovery": Recover,
+	"lf": LeaderFail, "leaderfail": LeaderFail, "leaderfails": LeaderFail, "leaderfailure": LeaderFail,
 }
 
-func offend(offset int, format string, args ...any) *offence {
-	return &offence{offset, fmt.Sprintf(format, clip(args)...)}
+// commandReader reads commands out of a cell and reports what it cannot read.
+type commandReader struct {
+	diag    *diagnostics
+	*cursor // of the cell
 }
 
-// piece is a part of a text and the offset it starts at.
-type piece struct {
-	text   string
-	offset int
+func (r *commandReader) bad(offset int, format string, args ...any) {
+	at := r.at(offset)
+	r.diag.add(at, format, args...)
 }
 
-// split cuts s at any byte of seps that stands outside brackets, and trims.
-func split(s, seps string) []piece {
-	var out []piece
-	depth, start := 0, 0
-	cut := func(end int) {
-		text := strings.TrimLeft(s[start:end], " \t\r\n\u00a0")
-		p := piece{strings.TrimRight(text, " \t\r\n\u00a0"), end - len(text)}
-		out = append(out, p)
-	}
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '(', '[':
-			depth++
-		case ')', ']':
-			depth--
-		default:
-			// A newline separates also where a bracket was left open, so that one bad
-			// command does not swallow the next one.
-			if strings.IndexByte(seps, s[i]) >= 0 && (depth <= 0 || s[i] == '\n') {
-				cut(i)
-				start, depth = i+1, 0
-			}
-		}
-	}
-	cut(len(s))
-	return out
+func (r *commandReader) odd(offset int, format string, args ...any) {
+	at := r.at(offset)
+	r.diag.warn(at, format, args...)
 }
 
-// parseCommand reads one command. warning is set when the text was odd but
-// its meaning is clear.
-func parseCommand(s string) (cmd Command, warning string, bad *offence) {
-	switch {
+// command reads the text of one command. That is one command, or several for
+// F(n1, n2); none when there was an error, which is then reported.
+func (r *commandReader) command(p piece) []Command {
+	p = p.unquote()
+	var all []Command
+	switch s := p.text; {
 	case strings.HasPrefix(s, "("):
-		cmd, bad = parseTuple(s)
-		return cmd, "", bad
+		all = r.tuple(p)
 	case damagedRead.MatchString(s):
-		item, err := strconv.ParseInt(s[1:], 10, 64)
+		item, err := strconv.ParseInt(damagedRead.FindStringSubmatch(s)[1], 10, 64)
 		if err != nil {
-			return cmd, "", offend(0, "number %s is too large (%s)", s, wholeNumberTip)
+			r.bad(p.offset, "number %s is too large (%s)", s, wholeNumberTip)
+			break
 		}
-		cmd = Command{Kind: Read, Item: item, Text: fmt.Sprintf("(%d)", item)}
-		return cmd, fmt.Sprintf("%s is taken for %s, which spreadsheets turn into a negative number", s, cmd.Text), nil
+		all = []Command{{Kind: Read, Item: item, Text: fmt.Sprintf("(%d)", item), parts: [3]part{{place: r.at(p.offset)}}}}
+		r.odd(p.offset, "%s is taken for %s, which spreadsheets turn into a negative number", s, all[0].Text)
 	case numberPattern.MatchString(s):
-		return cmd, "", offend(0, "%q is not a command (a read is written (%s))", s, s)
-	}
-	m := markerPattern.FindStringSubmatchIndex(s)
-	if m == nil {
-		return cmd, "", offend(0, "%q is not a command (write (s, r, amt), (s), F(n3), R(n3) or LF)", s)
-	}
-	word, arg, argAt := s[m[2]:m[3]], "", len(s)
-	if m[4] >= 0 {
-		arg, argAt = s[m[4]:m[5]], m[4]
-	}
-	switch strings.ToUpper(word) {
-	case "F", "R":
-		cmd.Kind = Fail
-		if strings.EqualFold(word, "R") {
-			cmd.Kind = Recover
+		r.bad(p.offset, "%q is not a command (a read is written (%s), a transfer \"(s, r, amt)\" in one cell)", s, s)
+	case s != "" && strings.IndexByte("[{", s[0]) >= 0:
+		r.bad(p.offset, "%q is not a command (put commands in round brackets; live nodes belong in the column behind the command)", s)
+	case !strings.ContainsAny(s, "()[]{}") && len(p.split(",")) == len(transferParts):
+		if all = r.tuple(piece{"(" + s + ")", p.offset - 1}); len(all) == 1 {
+			r.odd(p.offset, "%q is taken for %s (write the parentheses)", s, all[0].Text)
 		}
-		if arg == "" {
-			return cmd, "", offend(0, "%s names no node (write %s(n3))", word, strings.ToUpper(word))
-		}
-		node, ok := canonicalNode(arg)
-		if !ok {
-			return cmd, "", offend(argAt, "%q is not one node (write %s(n3), one node each)", arg, strings.ToUpper(word))
-		}
-		cmd.Node = node
-		cmd.Text = fmt.Sprintf("%s(%s)", strings.ToUpper(word), node)
-		return cmd, "", nil
-	case "LF":
-		cmd.Kind, cmd.Text = LeaderFail, "LF"
-		if arg != "" {
-			cluster, ok := canonicalCluster(arg)
-			if !ok {
-				return cmd, "", offend(argAt, "%q is not a cluster (write LF for all clusters, or LF(c2))", arg)
-			}
-			cmd.Cluster, cmd.Text = cluster, fmt.Sprintf("LF(%s)", cluster)
-		}
-		return cmd, "", nil
-	}
-	return cmd, "", offend(0, "unknown command %q (write (s, r, amt), (s), F(n3), R(n3) or LF)", s)
-}
-
-// parseTuple reads (s), (s, r, amt), either with a consistency level.
-func parseTuple(s string) (Command, *offence) {
-	var cmd Command
-	end := strings.IndexByte(s, ')')
-	if end < 0 {
-		return cmd, offend(0, "%q has no closing parenthesis (write (s, r, amt))", s)
-	}
-	if rest := strings.TrimSpace(s[end+1:]); rest != "" {
-		return cmd, offend(strings.Index(s[end+1:], rest)+end+1, "%q after a command (one command a row, or separate them with ;)", rest)
-	}
-	if open := strings.LastIndexByte(s[:end], '('); open > 0 {
-		return cmd, offend(open, "unexpected ( in %q (write (s, r, amt))", s)
-	}
-	parts := split(s[1:end], ",")
-	for i := range parts {
-		parts[i].offset++
-	}
-	if len(parts) > 1 && parts[len(parts)-1].text == "" { // "(44,)"
-		parts = parts[:len(parts)-1]
-	}
-	if n := len(parts); n > 1 && levelPattern.MatchString(parts[n-1].text) {
-		level := strings.ToLower(strings.TrimSpace(parts[n-1].text))
-		if level != "linearizable" && level != "linearisable" {
-			return cmd, offend(parts[n-1].offset, "consistency level %q is not built yet (leave it out, or write linearizable)", parts[n-1].text)
-		}
-		parts = parts[:n-1]
-	}
-	var numbers []int64
-	for _, p := range parts {
-		if p.text == "" {
-			return cmd, offend(p.offset, "a number is missing in %q (write (s, r, amt) or (s))", s)
-		}
-		v, err := strconv.ParseInt(p.text, 10, 64)
-		switch {
-		case errors.Is(err, strconv.ErrRange):
-			return cmd, offend(p.offset, "number %s is too large (%s)", p.text, wholeNumberTip)
-		case err != nil:
-			return cmd, offend(p.offset, "%q is not a whole number (%s)", p.text, wholeNumberTip)
-		}
-		numbers = append(numbers, v)
-	}
-	switch len(numbers) {
-	case 1:
-		cmd = Command{Kind: Read, Item: numbers[0], Text: fmt.Sprintf("(%d)", numbers[0])}
-	case 3:
-		cmd = Command{Kind: Transfer, From: numbers[0], To: numbers[1], Amount: numbers[2]}
-		cmd.Text = fmt.Sprintf("(%d, %d, %d)", cmd.From, cmd.To, cmd.Amount)
 	default:
-		return cmd, offend(0, "%q has %d numbers (a transfer has three, (s, r, amt); a read has one, (s))", s, len(numbers))
+		all = r.marker(p)
 	}
-	return cmd, nil
+	for i := range all {
+		if all[i].Line == 0 {
+			at := r.at(p.offset)
+			all[i].Line, all[i].Column = at.line, at.column
+		}
+	}
+	return all
 }
 
-// canonicalNode writes n3, N3, S3 and 3 as n3; other names stay as they are.
-// File.Check maps back when a topology names its nodes otherwise.
-func canonicalNode(s string) (string, bool) {
-	if m := numberedNode.FindStringSubmatch(s); m != nil {
-		return "n" + m[1], true
+// marker reads F(n3), R(n3), LF and LF(c2).
+func (r *commandReader) marker(p piece) []Command {
+	s := p.text
+	m := markerPattern.FindStringSubmatchIndex(s)
+	if m == nil || m[4] < 0 {
+		if sp := spacedMarker.FindStringSubmatchIndex(s); sp != nil && markerWords[strings.ToLower(s[sp[2]:sp[3]])] != 0 {
+			r.odd(p.offset, "%q is taken for %s(%s) (write the parentheses)", s, s[sp[2]:sp[3]], s[sp[4]:sp[5]])
+			m = []int{0, len(s), sp[2], sp[3], sp[4], sp[4], sp[4], sp[5]}
+		}
 	}
-	return s, nodePattern.MatchString(s)
+	if m == nil {
+		if end := strings.IndexByte(s, ')'); end >= 0 && markerPattern.MatchString(s[:end+1]) {
+			r.trailing(p, end)
+			return nil
+		}
+		r.bad(p.offset, "%q is not a command (%s)", s, commandTip)
+		return nil
+	}
+	word := s[m[2]:m[3]]
+	kind := markerWords[strings.ToLower(strings.NewReplacer(" ", "", "_", "").Replace(word))]
+	if kind == 0 {
+		r.bad(p.offset, "unknown command %q (%s)", word, commandTip)
+		return nil
+	}
+	arg := piece{"", p.offset + len(s)}
+	if m[4] >= 0 {
+		arg = piece{s[m[6]:m[7]], p.offset + m[6]}.unquote()
+		if open := s[m[4]:m[5]]; open == "[" || open == "{" {
+			r.odd(p.offset, "%q is read as if its bracket were a round one", s)
+		}
+	}
+	if kind == LeaderFail {
+		return r.leaderFail(arg)
+	}
+	letter := map[Kind]string{Fail: "F", Recover: "R"}[kind]
+	if arg.text == "" {
+		r.bad(p.offset, "%s names no node (write %s(n3))", word, letter)
+		return nil
+	}
+	var all []Command
+	for _, one := range arg.split(",;") {
+		one = one.unquote()
+		node, ok := canonicalNode(one.text)
+		if !ok {
+			r.bad(one.offset, "%q is not a node (write %s(n3))", one.text, letter)
+			continue
+		}
+		at := r.at(one.offset)
+		c := Command{Kind: kind, Node: node, Text: fmt.Sprintf("%s(%s)", letter, node), parts: [3]part{{place: at}}}
+		if len(all) > 0 {
+			c.Line, c.Column = at.line, at.column
+		}
+		all = append(all, c)
+	}
+	if len(all) > 1 {
+		r.odd(p.offset, "%q is taken for %d markers, one a node", s, len(all))
+	}
+	return all
+}
+
+func (r *commandReader) leaderFail(arg piece) []Command {
+	c := Command{Kind: LeaderFail, Text: "LF", parts: [3]part{{place: r.at(arg.offset)}}}
+	if arg.text != "" {
+		cluster, ok := canonicalCluster(arg.text)
+		if !ok {
+			r.bad(arg.offset, "%q is not a cluster (write LF for all clusters, or LF(c2))", arg.text)
+			return nil
+		}
+		c.Cluster, c.Text = cluster, fmt.Sprintf("LF(%s)", cluster)
+	}
+	return []Command{c}
+}
+
+// trailing reports what stands behind the command that ends at byte end.
+func (r *commandReader) trailing(p piece, end int) {
+	rest := piece{p.text[end+1:], p.offset + end + 1}.trim()
+	if next := strings.TrimLeft(rest.text, ", "); next != "" {
+		rest = piece{next, rest.offset + len(rest.text) - len(next)}
+	}
+	r.bad(rest.offset, "%q after a command (one command a row, or separate them with ;)", rest.text)
 }
 
 func canonicalCluster(s string) (string, bool) {

@@ -1,6 +1,7 @@
 package testset
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +11,7 @@ import (
 // Error is one thing wrong with a test set or an expected file.
 type Error struct {
 	File         string
-	Line, Column int // from 1; columns count bytes
+	Line, Column int // from 1; columns count characters, as editors do
 	Text         string
 	// Warning marks an oddity that does not keep the set from running.
 	Warning bool
@@ -36,17 +37,37 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// errorList collects errors of one file.
-type errorList struct {
-	file string
-	list Errors
+// diagnostics collects what is to be said about one file.
+type diagnostics struct {
+	file     string
+	errors   Errors
+	warnings Errors
+	hashed   place // the first comment that could be a set, such as #3,(7)
 }
 
-func (l *errorList) add(line, column int, format string, args ...any) {
+func (d *diagnostics) add(at place, format string, args ...any) {
+	d.errors = append(d.errors, d.make(at, format, args))
+}
+
+func (d *diagnostics) warn(at place, format string, args ...any) {
+	w := d.make(at, format, args)
+	w.Warning = true
+	d.warnings = append(d.warnings, w)
+}
+
+func (d *diagnostics) make(at place, format string, args []any) Error {
 	if format != "%s" { // else the argument is a whole message, clipped where it was made
 		args = clip(args)
 	}
-	l.list = append(l.list, Error{File: l.file, Line: line, Column: column, Text: fmt.Sprintf(format, args...)})
+	return Error{File: d.file, Line: at.line, Column: at.column, Text: fmt.Sprintf(format, args...)}
+}
+
+// sorted brings errors into file order.
+func sorted(list Errors) Errors {
+	slices.SortStableFunc(list, func(a, b Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return list
 }
 
 // clipRunes of a text are quoted in a message: enough to recognise it, also when

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gocarina/gocsv"
+
+	"paxbank/internal/topology"
 )
 
 // What an expectation can speak of.
@@ -31,7 +33,7 @@ const (
 var (
 	checkNames   = []string{CheckBalance, CheckOutcome, CheckValue, CheckViews, CheckThroughput, CheckMean, CheckP50, CheckP95, CheckP99, CheckMax}
 	outcomeNames = []string{"committed", "insufficient_funds", "aborted", "unavailable", "unknown", "invalid", "value"}
-	itemTarget   = regexp.MustCompile(`^([0-9]+)(?:\s*@\s*(\S+))?$`)
+	itemTarget   = regexp.MustCompile(`^([0-9]+|\p{L}[\p{L}\p{N}_]*)(?:\s*@\s*(\S+))?$`)
 	lineTarget   = regexp.MustCompile(`^line\s*:?\s*([0-9]+)$`)
 	condition    = regexp.MustCompile(`^(<=|>=|!=|=|<|>)?\s*(.+)$`)
 	quantity     = regexp.MustCompile(`^([+-]?[0-9]+(?:\.[0-9]+)?)\s*(us|µs|μs|ms|s|/s|tps)?$`)
@@ -54,7 +56,8 @@ type Expectation struct {
 	Set                     int
 	Check                   string // one of the Check constants
 	Target                  string // canonical
-	// The target taken apart, where it has parts.
+	// The target taken apart, where it has parts. An item that is named has its
+	// number only after File.CheckExpected.
 	Item       int64
 	Node       string
 	TargetLine int  // of the command in the test set
@@ -62,6 +65,8 @@ type Expectation struct {
 	Expected   string
 	Conditions []Condition // any of them suffices; latencies in microseconds
 	Points     float64
+
+	itemName string // of the item, "" when it was written as a number
 }
 
 // Applies reports whether the expectation speaks of the set with this number.
@@ -116,19 +121,22 @@ type expectedRow struct {
 // with a header row or without. An empty set cell goes on with the set above;
 // points are 1 when left out. Errors are as Parse's.
 func ParseExpected(name string, data []byte) ([]Expectation, error) {
-	errs := errorList{file: filepath.Base(name)}
+	diag := diagnostics{file: filepath.Base(name)}
 	var rows [][]cell
-	for i, r := range readCells(data, &errs) {
-		if i == 0 && len(r) > 1 && r[0].Text != "*" && !setNumber.MatchString(r[0].Text) && !slices.Contains(checkNames, strings.ToLower(r[1].Text)) {
+	checks := func(r []cell) bool { return slices.Contains(checkNames, strings.ToLower(r[1].Text)) }
+	for i, r := range readCells(data, &diag, checks) {
+		if slices.ContainsFunc(r, cell.unreadable) {
+			continue // reported
+		}
+		if _, numbered := setNumberOf(r[0].Text); i == 0 && len(r) > 1 && r[0].Text != "*" && !numbered && !checks(r) {
 			continue // header
 		}
 		for len(r) < 5 {
-			last := r[len(r)-1]
-			r = append(r, cell{Line: last.Line, Column: last.Column + len(last.Text)})
+			r = append(r, r[len(r)-1].behind())
 		}
 		for _, c := range r[5:] {
 			if c.Text != "" {
-				errs.add(c.Line, c.Column, "unexpected text %q in a further column (a row is: set number, check, target, expected, points)", c.Text)
+				diag.add(c.place(), "unexpected text %q in a further column (a row is: set number, check, target, expected, points)", c.Text)
 			}
 		}
 		rows = append(rows, r[:5])
@@ -136,7 +144,7 @@ func ParseExpected(name string, data []byte) ([]Expectation, error) {
 	var decoded []expectedRow
 	if len(rows) > 0 {
 		if err := gocsv.UnmarshalCSVWithoutHeaders(&rowsReader{rows}, &decoded); err != nil {
-			errs.add(rows[0][0].Line, 1, "%v", err)
+			diag.add(rows[0][0].place(), "%v", err)
 		}
 	}
 	var out []Expectation
@@ -145,50 +153,50 @@ func ParseExpected(name string, data []byte) ([]Expectation, error) {
 		if r.Set.Text != "" {
 			set = r.Set
 		}
-		if e, ok := parseExpectation(r, set, &errs); ok {
+		if e, ok := parseExpectation(r, set, &diag); ok {
 			out = append(out, e)
 		}
 	}
-	if len(errs.list) > 0 {
-		return nil, sorted(errs.list)
+	if len(diag.errors) > 0 {
+		return nil, sorted(diag.errors)
 	}
 	return out, nil
 }
 
-func parseExpectation(r expectedRow, set cell, errs *errorList) (Expectation, bool) {
-	before := len(errs.list)
+func parseExpectation(r expectedRow, set cell, diag *diagnostics) (Expectation, bool) {
+	before := len(diag.errors)
 	e := Expectation{Line: r.Check.Line, Column: r.Check.Column, TargetRow: r.Target.Line, TargetColumn: r.Target.Column, Expected: r.Expected.Text, Points: 1}
-	switch m := setNumber.FindStringSubmatch(set.Text); {
+	switch digits, ok := setNumberOf(set.Text); {
 	case set.Text == "*":
 		e.AllSets = true
-	case m == nil:
-		errs.add(r.Set.Line, r.Set.Column, "%q is not a set number (write a set's number, or * for every set)", set.Text)
+	case !ok:
+		diag.add(r.Set.place(), "%q is not a set number (write a set's number, or * for every set)", set.Text)
 	default:
-		n, err := strconv.Atoi(m[1])
+		n, err := strconv.Atoi(digits)
 		if err != nil {
-			errs.add(set.Line, set.Column, "set number %s is too large", set.Text)
+			diag.add(set.place(), "set number %s is too large", set.Text)
 		}
 		e.Set = n
 	}
 	e.Check = strings.ToLower(r.Check.Text)
 	if !slices.Contains(checkNames, e.Check) {
-		errs.add(r.Check.Line, r.Check.Column, "unknown check %q (checks are %s)", r.Check.Text, strings.Join(checkNames, ", "))
+		diag.add(r.Check.place(), "unknown check %q (checks are %s)", r.Check.Text, strings.Join(checkNames, ", "))
 		return e, false
 	}
 	if why := e.parseTarget(r.Target.Text); why != "" {
-		errs.add(r.Target.Line, r.Target.Column, "%s", why)
+		diag.add(r.Target.place(), "%s", why)
 	}
 	if why := e.parseConditions(r.Expected.Text); why != "" {
-		errs.add(r.Expected.Line, r.Expected.Column, "%s", why)
+		diag.add(r.Expected.place(), "%s", why)
 	}
 	if r.Points.Text != "" {
 		v, err := strconv.ParseFloat(r.Points.Text, 64)
 		if err != nil || v < 0 || math.IsInf(v, 0) || math.IsNaN(v) {
-			errs.add(r.Points.Line, r.Points.Column, "%q is not a number of points (write e.g. 1, or 0.5)", r.Points.Text)
+			diag.add(r.Points.place(), "%q is not a number of points (write e.g. 1, or 0.5)", r.Points.Text)
 		}
 		e.Points = v
 	}
-	return e, len(errs.list) == before
+	return e, len(diag.errors) == before
 }
 
 // parseTarget fills the target's parts, or says what is wrong.
@@ -200,11 +208,15 @@ func (e *Expectation) parseTarget(s string) string {
 		if m == nil {
 			return fmt.Sprintf("%q is not an item (write e.g. 1002, or 1002@n3)", s)
 		}
-		item, err := strconv.ParseInt(m[1], 10, 64)
-		if err != nil {
-			return fmt.Sprintf("item %s is too large", m[1])
+		if topology.ValidItemName(m[1]) {
+			e.itemName, e.Target = m[1], m[1]
+		} else {
+			item, err := strconv.ParseInt(m[1], 10, 64)
+			if err != nil {
+				return fmt.Sprintf("item %s is too large", m[1])
+			}
+			e.Item, e.Target = item, strconv.FormatInt(item, 10)
 		}
-		e.Item, e.Target = item, strconv.FormatInt(item, 10)
 		if m[2] != "" {
 			node, ok := canonicalNode(m[2])
 			if !ok {
@@ -226,10 +238,11 @@ func (e *Expectation) parseTarget(s string) string {
 			e.TargetLine, e.Target = n, "line:"+strconv.Itoa(n)
 			return ""
 		}
-		cmd, _, bad := parseCommand(s)
-		if bad != nil || cmd.Marker() {
+		read := (&commandReader{&diagnostics{}, newCursor(s, place{1, 1})}).command(piece{s, 0})
+		if len(read) != 1 || read[0].Marker() {
 			return fmt.Sprintf("%q is not a command (write it as in the test set, e.g. \"(1005, 1006, 1)\", or line:12, or * for all)", s)
 		}
+		cmd := read[0]
 		if e.Check == CheckValue && cmd.Kind != Read {
 			return fmt.Sprintf("%q is not a read (only reads have a value)", s)
 		}

@@ -1,6 +1,8 @@
 package testset
 
 import (
+	"cmp"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,10 +17,10 @@ import (
 // nobody can earn. on returns the topology of a set, nil for one that does not
 // run, whose items and nodes are then not looked at.
 //
-// Where the topology calls a node s1, S1 or 1, CheckExpected turns the n1 that
-// ParseExpected made of it into that name, so it runs before anything is judged.
+// CheckExpected also fills in what only the topology knows, as Check does for
+// commands, so it runs before anything is judged.
 func (f *File) CheckExpected(name string, expected []Expectation, on func(set int) *topology.Topology) []Error {
-	errs := errorList{file: filepath.Base(name)}
+	diag := diagnostics{file: filepath.Base(name)}
 	for i := range expected {
 		e := &expected[i]
 		found, matched := e.AllSets, false
@@ -39,24 +41,38 @@ func (f *File) CheckExpected(name string, expected []Expectation, on func(set in
 		}
 		switch {
 		case !found:
-			errs.add(e.Line, e.Column, "the test set has no set %d", e.Set)
+			diag.add(place{e.Line, e.Column}, "the test set has no set %d", e.Set)
 		case (e.Check == CheckOutcome || e.Check == CheckValue) && !matched:
-			errs.add(e.TargetRow, e.TargetColumn, "%s", e.unmatched())
-		case unknown || len(shapes) == 0:
+			diag.add(place{e.TargetRow, e.TargetColumn}, "%s", e.unmatched())
 		default:
-			// A row for every set need not make sense for each of them.
-			why := ""
-			for _, t := range shapes {
-				if why = e.misses(t); why == "" {
-					break
-				}
-			}
-			if why != "" {
-				errs.add(e.TargetRow, e.TargetColumn, "%s", why)
+			// Of a set that does not run nobody knows whether it has the target.
+			if why := e.fit(f, shapes); why != "" && !unknown {
+				diag.add(place{e.TargetRow, e.TargetColumn}, "%s", why)
 			}
 		}
 	}
-	return errs.list
+	return diag.errors
+}
+
+// fit says what keeps the target from being in any of shapes, "" when one has
+// it: a row for every set need not make sense for each of them.
+func (e *Expectation) fit(f *File, shapes []*topology.Topology) (why string) {
+	item, fits := int64(0), false
+	for _, t := range shapes {
+		if miss := e.misses(f, t); miss != "" {
+			why = cmp.Or(why, miss)
+			continue
+		}
+		if fits && e.Item != item {
+			return fmt.Sprintf("item %s is %d in one set and %d in another (write a row for each set)", e.itemName, item, e.Item)
+		}
+		item, fits = e.Item, true
+	}
+	if fits {
+		e.Item = item
+		return ""
+	}
+	return why
 }
 
 func (e *Expectation) unmatched() string {
@@ -78,19 +94,19 @@ func (e *Expectation) unmatched() string {
 }
 
 // misses says what of the target t does not have, "" when it has all.
-func (e *Expectation) misses(t *topology.Topology) string {
+func (e *Expectation) misses(f *File, t *topology.Topology) string {
 	switch e.Check {
 	case CheckBalance:
-		owner, ok := t.Items.Cluster(e.Item)
-		if !ok {
-			return "unknown item " + e.itemText() + " (items are " + itemList(t) + ")"
+		if known, why := newResolver(f, t).resolve(e.itemName, &e.Item); !known {
+			return why
 		}
+		owner, _ := t.Items.Cluster(e.Item)
 		if e.Node == "" {
 			return ""
 		}
 		id, ok := nodeName(e.Node, t)
 		if !ok {
-			return "unknown node " + e.Node + " (nodes are " + nodeList(t) + ")"
+			return "unknown node " + e.Node + " (nodes are " + namesOfNodes(t) + ")"
 		}
 		if _, c, _ := t.Lookup(id); c != owner {
 			holders := make([]string, 0, len(t.Clusters[owner].Nodes))

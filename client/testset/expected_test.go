@@ -52,7 +52,7 @@ func TestParseExpectedErrors(t *testing.T) {
 	in := "Set,Check,Target,Expected,Points\n" +
 		"x,balance,1,1,1\n" +
 		"1,ballance,1,1,1\n" +
-		"1,balance,n1,1,1\n" +
+		"1,balance,1-2,1,1\n" +
 		"1,balance,1,ten,1\n" +
 		"1,balance,1,,1\n" +
 		"1,outcome,(1),done,1\n" +

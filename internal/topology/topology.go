@@ -5,7 +5,7 @@
 //
 // topology.go has the types, the default bank, validation and the fingerprint
 // (Hash) by which nodes and clients of different banks tell each other apart;
-// yaml.go reads topology files. Which cluster owns an item is asked of ItemMap
+// yaml.go reads topology files; names.go is about names for items. Which cluster owns an item is asked of ItemMap
 // only, because items may move one day.
 package topology
 
@@ -13,6 +13,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 )
 
@@ -55,6 +57,9 @@ type Topology struct {
 	Items          ItemMap
 	InitialBalance int64
 	Balances       map[int64]int64 // items that start with another balance
+	// ItemNames are what people call items, where they do not use the numbers. Only
+	// the driver knows them: they are no part of the bank, nor of its fingerprint.
+	ItemNames map[int64]string
 }
 
 // The limits of a topology.
@@ -177,7 +182,7 @@ func (t *Topology) Validate() error {
 		return fmt.Errorf("initial balance %d is too large: the total of %d items overflows", t.InitialBalance, total)
 	}
 	sum := t.InitialBalance * total
-	for _, item := range t.sortedBalances() {
+	for _, item := range sortedItems(t.Balances) {
 		if _, ok := t.Items.Cluster(item); !ok {
 			return fmt.Errorf("balance of item %d: no cluster owns that item", item)
 		}
@@ -190,16 +195,12 @@ func (t *Topology) Validate() error {
 		}
 		sum += b - t.InitialBalance
 	}
-	return nil
+	return t.validateNames()
 }
 
-func (t *Topology) sortedBalances() []int64 {
-	items := make([]int64, 0, len(t.Balances))
-	for item := range t.Balances {
-		items = append(items, item)
-	}
-	sort.Slice(items, func(i, j int) bool { return items[i] < items[j] })
-	return items
+// sortedItems returns the keys of m, ascending.
+func sortedItems[V any](m map[int64]V) []int64 {
+	return slices.Sorted(maps.Keys(m))
 }
 
 // Balance returns what item holds at the start.
@@ -247,8 +248,8 @@ func (t *Topology) Lookup(id string) (number, cluster int, ok bool) {
 	return 0, 0, false
 }
 
-// Hash is a fingerprint of everything except addresses and the item map's
-// version: two nodes with the same fingerprint may talk to each other. Never 0.
+// Hash is a fingerprint of everything except addresses, the names of items and
+// the item map's version: two nodes with the same fingerprint may talk to each other. Never 0.
 func (t *Topology) Hash() uint64 {
 	h := sha256.New()
 	str := func(s string) {
@@ -277,7 +278,7 @@ func (t *Topology) Hash() uint64 {
 		num(int64(r.Cluster))
 	}
 	num(t.InitialBalance)
-	for _, item := range t.sortedBalances() {
+	for _, item := range sortedItems(t.Balances) {
 		if b := t.Balances[item]; b != t.InitialBalance {
 			num(item)
 			num(b)

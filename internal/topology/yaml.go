@@ -22,6 +22,7 @@ const DefaultBalance = 10
 //	  - {id: c2, nodes: [{id: n2}], items: [{first: 3001, last: 4000}, {first: 5001, last: 6000}]}
 //	initial_balance: 10
 //	balances: {1001: 100}
+//	item_names: {A: 1, B: 2}
 //
 // Addresses may be left out where somebody else assigns them; a node may be
 // written as its id alone. Unknown fields, repeated ones and values of the wrong
@@ -140,7 +141,7 @@ func (p yamlFile) text(n *yaml.Node, what string) (string, error) {
 }
 
 func (p yamlFile) topology(root *yaml.Node) (*Topology, error) {
-	fields, err := p.fields(root, "the topology", "clusters", "initial_balance", "balances")
+	fields, err := p.fields(root, "the topology", "clusters", "initial_balance", "balances", "item_names")
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +163,11 @@ func (p yamlFile) topology(root *yaml.Node) (*Topology, error) {
 	}
 	if f, ok := fields["balances"]; ok && f.value.Tag != "!!null" {
 		if err := p.balances(t, f.value); err != nil {
+			return nil, err
+		}
+	}
+	if f, ok := fields["item_names"]; ok && f.value.Tag != "!!null" {
+		if err := p.itemNames(t, f.value); err != nil {
 			return nil, err
 		}
 	}
@@ -355,6 +361,40 @@ func (p yamlFile) balances(t *Topology, n *yaml.Node) error {
 			return p.errorf(v.Line, "balance of item %d is negative: %d", item, balance)
 		}
 		t.Balances[item] = balance
+	}
+	return nil
+}
+
+// itemNames reads name: item. Validate knows the rules too, but not the lines.
+func (p yamlFile) itemNames(t *Topology, n *yaml.Node) error {
+	if n.Kind != yaml.MappingNode {
+		return p.errorf(n.Line, "item_names must be a mapping of name: item, e.g. {A: 1, B: 2}")
+	}
+	t.ItemNames = make(map[int64]string, len(n.Content)/2)
+	names := make(map[string]bool, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], resolveAlias(n.Content[i+1])
+		name, err := p.text(k, "a name of item_names")
+		if err != nil {
+			return err
+		}
+		if !ValidItemName(name) {
+			return p.errorf(k.Line, "%q cannot be the name of an item: names begin with a letter and go on with letters, digits and _", name)
+		}
+		item, err := p.number(v, "item of the name "+name)
+		if err != nil {
+			return err
+		}
+		if names[name] {
+			return p.errorf(k.Line, "the name %s is given twice", name)
+		}
+		if other, twice := t.ItemNames[item]; twice {
+			return p.errorf(v.Line, "item %d has two names, %s and %s", item, other, name)
+		}
+		if _, ok := t.Items.Cluster(item); !ok {
+			return p.errorf(v.Line, "name %s of item %d: no cluster owns that item", name, item)
+		}
+		names[name], t.ItemNames[item] = true, name
 	}
 	return nil
 }

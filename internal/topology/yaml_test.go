@@ -15,6 +15,7 @@ clusters:
     items: [{first: 3001, last: 4000}, {first: 5001, last: 6000}]
   - {id: c1, nodes: [{id: n1}], first_item: 1, last_item: 3_000}
 balances: {1001: 100, 3001: 50}
+item_names: {A: 1, y: 2, Émile_2: 3_000}
 `
 	got, err := ParseYAML("bank.yaml", []byte(text))
 	if err != nil {
@@ -30,6 +31,7 @@ balances: {1001: 100, 3001: 50}
 		}},
 		InitialBalance: 10,
 		Balances:       map[int64]int64{1001: 100, 3001: 50},
+		ItemNames:      map[int64]string{1: "A", 2: "y", 3000: "Émile_2"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Fatalf("-want +got\n%s", d)
@@ -44,7 +46,7 @@ func TestParseYAMLErrors(t *testing.T) {
 		{"clusters: [\n", "f.yaml:2: not YAML"},
 		{"- 1\n", "f.yaml:1: the topology must be a mapping"},
 		{"initial_balance: 3\n", "f.yaml:1: the topology has no `clusters`"},
-		{good + "colour: red\n", `f.yaml:2: the topology has no field "colour"; it may have clusters, initial_balance, balances`},
+		{good + "colour: red\n", `f.yaml:2: the topology has no field "colour"; it may have clusters, initial_balance, balances, item_names`},
 		{good + "initial_balance: ten\n", `f.yaml:2: initial_balance must be a whole number, got "ten"`},
 		{good + "initial_balance: 1.5\n", `f.yaml:2: initial_balance must be a whole number`},
 		{good + "initial_balance: -1\n", `f.yaml:2: initial_balance is negative: -1`},
@@ -52,6 +54,14 @@ func TestParseYAMLErrors(t *testing.T) {
 		{good + "balances: {9: -5}\n", "f.yaml:2: balance of item 9 is negative: -5"},
 		{good + "balances:\n  9: 5\n  09: 6\n", "f.yaml:4: balance of item 9 is given twice"},
 		{good + "balances: 7\n", "f.yaml:2: balances must be a mapping"},
+		{good + "item_names: [A, B]\n", "f.yaml:2: item_names must be a mapping of name: item"},
+		{good + "item_names:\n  A: 1\n  B: ten\n", `f.yaml:4: item of the name B must be a whole number, got "ten"`},
+		{good + "item_names:\n  A: 1\n  A: 2\n", "f.yaml:4: "},
+		{good + "item_names:\n  A: 1\n  B: 1\n", "f.yaml:4: item 1 has two names, A and B"},
+		{good + "item_names:\n  A: 10\n", "f.yaml:3: name A of item 10: no cluster owns that item"},
+		{good + "item_names:\n  2: 1\n", `f.yaml:3: "2" cannot be the name of an item`},
+		{good + "item_names:\n  A-1: 1\n", `f.yaml:3: "A-1" cannot be the name of an item`},
+		{good + "item_names: {[A]: 1}\n", "f.yaml:2: a name of item_names must be a text"},
 		{good + "---\n" + good, "more than one YAML document"},
 		{"clusters: 7\n", "f.yaml:1: clusters must be a list"},
 		{"clusters: []\n", "f.yaml:1: clusters is an empty list"},

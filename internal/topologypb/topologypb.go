@@ -12,7 +12,8 @@ import (
 )
 
 // ToProto returns the protobuf form of t. Equal topologies give equal messages:
-// balances are in the order of their items.
+// balances are in the order of their items. The names of items stay behind; only
+// the driver uses them.
 func ToProto(t *topology.Topology) *pb.Topology {
 	p := &pb.Topology{
 		InitialBalance: t.InitialBalance,
