@@ -62,8 +62,10 @@ var arrows = []arrow{
 		why: "internal is the floor that both stand on"},
 	{from: "client/...", never: []string{"internal/fakebank", "internal/arch", "internal/gen/..."},
 		why: "fakes and tools are for tests and developers"},
-	{from: "server/...", never: []string{"internal/fakebank", "internal/history", "internal/arch", "internal/gen/..."},
-		why: "a node carries no judge, and fakes and tools are for tests and developers"},
+	{from: "server/...", never: []string{"internal/fakebank", "internal/arch", "internal/gen/..."},
+		why: "fakes and tools are for tests and developers"},
+	{from: "server", never: []string{"internal/history"},
+		why: "a node carries no judge; the simulator beside it does"},
 	{from: "proto/...", only: []string{},
 		why: "the contract depends on nobody"},
 

@@ -18,6 +18,9 @@
 //   - For each piece a likely order is tried first; only what that does not
 //     explain goes to the search of porcupine, with a bound on time and memory.
 //
+// A refusal names as few operations as it can (shrink.go): those that no serial
+// order explains whatever became of the others.
+//
 // The package is pure: it has no clock of its own and reads nothing.
 package history
 
@@ -85,6 +88,16 @@ type Result struct {
 // which are most, use none of it. To use what is known of the end, add it as
 // reads that are called after everything else.
 func Check(initial func(item int64) int64, ops []Op, budget time.Duration) Result {
+	return check(initial, ops, limit{time: budget})
+}
+
+// CheckSteps is Check with a budget in steps of the searches instead of time, so
+// that the same history has the same verdict on every machine.
+func CheckSteps(initial func(item int64) int64, ops []Op, steps int) Result {
+	return check(initial, ops, limit{steps: steps})
+}
+
+func check(initial func(item int64) int64, ops []Op, budget limit) Result {
 	effective := make([]Op, 0, len(ops))
 	for _, op := range ops {
 		if op.Outcome == NoEffect {

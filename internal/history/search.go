@@ -14,37 +14,59 @@ import (
 // of the operations and a state for every step that it has seen to lead nowhere.
 const maxSearchBytes = 256 << 20
 
+// limit bounds searches: in time, or in steps. One of them is 0.
+type limit struct {
+	time  time.Duration
+	steps int
+}
+
+// share is the part of the limit that each of n searches has.
+func (l limit) share(n int) limit {
+	return limit{time: l.time / time.Duration(n), steps: l.steps / n}
+}
+
+func (l limit) String() string {
+	if l.steps > 0 {
+		return fmt.Sprintf("%d steps", l.steps)
+	}
+	return l.time.Round(time.Millisecond).String()
+}
+
 // search gives the pieces that no guess explained to porcupine, the small ones
 // first, each with an equal part of the budget.
-func search(hard []*piece, budget time.Duration) Result {
+func search(hard []*piece, budget limit) Result {
 	if len(hard) == 0 {
 		return Result{Verdict: Yes}
 	}
 	slices.SortStableFunc(hard, func(a, b *piece) int { return cmp.Compare(len(a.ops), len(b.ops)) })
-	share := budget / time.Duration(len(hard))
+	share := budget.share(len(hard))
 	result := Result{Verdict: Yes}
 	for _, p := range hard {
-		switch verdict := p.search(share); verdict {
+		switch verdict, _ := p.search(share); verdict {
 		case No:
-			return Result{No, fmt.Sprintf("no serial order explains these %d operations, starting from %s: %s",
-				len(p.ops), p.balances(), describe(p.ops)), ids(p.ops)}
+			return p.refuted()
 		case Unknown:
 			if result.Verdict == Yes {
 				result = Result{Unknown, fmt.Sprintf("the search over %d overlapping operations on %d items was given up after %s (a longer budget may decide it)",
-					len(p.ops), len(p.items), share.Round(time.Millisecond)), ids(p.ops)}
+					len(p.ops), len(p.items), share), ids(p.ops)}
 			}
 		}
 	}
 	return result
 }
 
-// search decides one piece, or returns Unknown.
-func (p *piece) search(budget time.Duration) Verdict {
-	if budget <= 0 {
-		return Unknown
+// search decides one piece, or returns Unknown. used is how many steps a decision
+// took.
+func (p *piece) search(budget limit) (verdict Verdict, used int) {
+	if budget.time <= 0 && budget.steps <= 0 {
+		return Unknown, 0
 	}
 	perStep := len(p.ops)/8 + 8*len(p.items) + 128
-	steps, exhausted := maxSearchBytes/perStep, false
+	most := maxSearchBytes / perStep
+	if budget.steps > 0 {
+		most = min(most, budget.steps)
+	}
+	steps, exhausted := most, false
 	model := porcupine.Model{
 		Init: func() any { return p.start },
 		Step: func(state, input, output any) (bool, any) {
@@ -76,15 +98,17 @@ func (p *piece) search(budget time.Duration) Verdict {
 		}
 		ops[i] = porcupine.Operation{ClientId: i, Input: op, Call: int64(op.Call), Return: end}
 	}
-	result := porcupine.CheckOperationsTimeout(model, ops, budget)
+	result := porcupine.CheckOperationsTimeout(model, ops, budget.time) // 0: no timeout
 	switch {
-	// After a timeout porcupine's goroutine may still be writing exhausted.
-	case result == porcupine.Unknown || exhausted:
-		return Unknown
+	// After a timeout porcupine's goroutine may still be writing steps and exhausted.
+	case result == porcupine.Unknown:
+		return Unknown, 0
+	case exhausted:
+		return Unknown, most
 	case result == porcupine.Ok:
-		return Yes
+		return Yes, most - steps
 	}
-	return No
+	return No, most - steps
 }
 
 // balances describes the state that the piece begins with.

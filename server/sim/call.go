@@ -21,6 +21,7 @@ func (n *node) call(s *send, e replica.Event, left ids.Duration) {
 	left = max(left, millisecond)
 	e.Deadline = n.clock.local(w.now) + ids.Time(left)
 	n.open = append(n.open, s)
+	s.arrived, s.overruled = n.steps, n.overruled()
 	n.enqueue(e)
 	n.expectAnswer(s, n.session, w.now+ids.Time(left+w.plan.answerSlack()))
 }
@@ -87,6 +88,7 @@ func (n *node) answer(a replica.Answer) {
 func (n *node) checkAnswer(s *send, a replica.Answer) {
 	w, r := n.w, s.request
 	if r.read {
+		n.inForce(s, &a)
 		switch a.Outcome {
 		case bank.OutcomeCommitted, bank.OutcomeUnavailable, bank.OutcomeNotLeader:
 		default:

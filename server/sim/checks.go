@@ -5,6 +5,7 @@ import (
 	"paxbank/server/ids"
 	"paxbank/server/paxos"
 	"paxbank/server/replica"
+	"paxbank/server/twopc"
 )
 
 // What is checked of one node in every step.
@@ -25,25 +26,7 @@ func (n *node) observe(e *bank.Entry, effect bank.Effect) {
 		if n.era == n.w.era {
 			n.w.entryApplied(n.cluster, e, effect)
 		}
-		n.onMajority(e.Index)
-	}
-}
-
-// onMajority checks that what is applied for the first time anywhere is on the
-// disks of a majority, those of crashed nodes included.
-func (n *node) onMajority(index uint64) {
-	members := n.w.clusters[n.cluster]
-	have := 0
-	for _, m := range members {
-		if m.era != n.era {
-			return // a reset has begun: the disks are being emptied
-		}
-		if m.disk.last >= index {
-			have++
-		}
-	}
-	if have <= len(members)/2 && n.w.opt.sabotage == sabotageNone {
-		n.w.fail("durability", "%s applies index %d, which is on %d of %d disks", n.name, index, have, len(members))
+		n.chosen(e.Index)
 	}
 }
 
@@ -79,6 +62,51 @@ func (n *node) keepsWord(m any) {
 	if n.disk.promised.Less(ballot) || n.disk.last < upTo {
 		w.fail("persist before promise", "%s sends %s, but on its disk are promise %s and entries up to %d",
 			n.name, describe(m), n.disk.promised, n.disk.last)
+	}
+}
+
+// asked is what a coordinator asked for a request, and the oldest call that waited
+// for it then.
+type asked struct {
+	age  ids.Age
+	call uint64
+}
+
+// keepsOrder checks what keeps two-phase commit from deadlock and starvation: a
+// request keeps its age in every attempt that its leader makes of it, and no
+// prepare waits for an older one.
+func (n *node) keepsOrder(m any) {
+	switch m := m.(type) {
+	case *twopc.TwoPCPrepareRequest:
+		// While one call stays open, the request stays what it was.
+		before, known := n.ages[m.Txn.Request]
+		if known && n.take(before.call, false) != nil {
+			if before.age != m.Age {
+				n.w.fail("wait-die", "%s gives %s the age %v, and before %v", n.name, m.Txn.Request, m.Age, before.age)
+			}
+			return
+		}
+		for _, s := range n.open {
+			// What came in this very step may be another request than the one asked for.
+			if s.request.id == m.Txn.Request && !s.resolve && s.arrived+1 < n.steps {
+				n.ages[m.Txn.Request] = asked{m.Age, s.call}
+				return
+			}
+		}
+	case *twopc.TwoPCPrepareReply:
+		log := &n.era.truth.logs[n.cluster]
+		ask, ok := n.era.branches.asks[m.Txn]
+		seq, held := log.held[ask.Transfer.To]
+		// Who lags behind the log takes another for the holder, and so did who was
+		// deposed in this very step.
+		status := n.core.Status()
+		if m.Reason != twopc.ReasonWaiting || !ok || !held || !status.Ready || status.Applied < log.high {
+			return
+		}
+		if p := log.prepared[seq]; p.Age.Older(ask.Age) && p.Txn.Request != m.Txn.Request {
+			n.w.fail("wait-die", "%s lets %s of age %v wait for item %d, which the older %s of age %v holds",
+				n.name, m.Txn, ask.Age, ask.Transfer.To, p.Txn, p.Age)
+		}
 	}
 }
 

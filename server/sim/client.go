@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"fmt"
-
 	"paxbank/server/bank"
 	"paxbank/server/ids"
 	"paxbank/server/replica"
@@ -20,48 +18,6 @@ type client struct {
 	active  int          // requests under way, reads too
 	life    int          // requests of an earlier one are abandoned
 	think   ids.Duration // mean pause between two requests
-}
-
-// request is a transfer or a read that a client wants done.
-type request struct {
-	client    *client
-	era       *era
-	id        ids.Request // zero for a read
-	transfer  ids.Transfer
-	read      bool
-	item      int64 // of a read; the sender of a transfer
-	cluster   ids.Cluster
-	malformed bool // its only proper outcome is invalid
-	probe     bool // sent after the recovery: has to succeed
-	start     ids.Time
-	deadline  ids.Time
-
-	sends     []*send
-	resolving bool
-	pause     ids.Duration // before the next question
-	done      bool
-	life      int // the client's when it was issued
-	outcome   bank.Outcome
-	value     int64
-}
-
-// send is one call to one node.
-type send struct {
-	client   *client
-	request  *request
-	call     uint64
-	node     *node
-	resolve  bool
-	start    ids.Time
-	answered bool
-	outcome  bank.Outcome
-}
-
-// readSeen is what a read was told, and when.
-type readSeen struct {
-	item, value int64
-	start, end  ids.Time
-	node        string
 }
 
 func newClient(w *world) *client {
@@ -212,7 +168,7 @@ func (c *client) target(r *request) *node {
 	if c.w.chance(0.01) {
 		return c.w.nodes[c.w.rng.IntN(len(c.w.nodes))]
 	}
-	if n := c.w.node(c.leaders[r.cluster]); n != nil && !c.w.chance(0.05) {
+	if n := c.w.node(c.leaders[r.cluster]); n != nil && !c.w.chance(c.w.plan.stray) {
 		return n
 	}
 	return members[c.w.rng.IntN(len(members))]
@@ -231,6 +187,12 @@ func (c *client) send(r *request, n *node, resolve bool) {
 		kind, left = replica.EventResolve, w.between(300*millisecond, 3*second)
 	case r.read:
 		kind = replica.EventRead
+	}
+	if !resolve && w.faulty && w.chance(w.plan.hasty) {
+		// It says that it waits less long than it does, and hears what the node has to
+		// say at that deadline.
+		w.cov.add("client", "hasty")
+		left = w.between(left/16, left)
 	}
 	w.trace.note("call", 0, "%d to %s: %s", s.call, n.name, r)
 	e := replica.Event{Kind: kind, Call: s.call, Request: r.id, Transfer: r.transfer, Item: r.item}
@@ -367,7 +329,7 @@ func (c *client) ask(r *request) {
 
 // end is what the client's user hears.
 func (c *client) end(r *request, o bank.Outcome) {
-	r.done, r.outcome = true, o
+	r.done, r.outcome, r.end = true, o, c.w.now
 	c.active--
 	c.w.trace.note("TOLD", 0, "%s: %s %d", r, o, r.value)
 	c.w.cov.add("told", r.kind(false)+" "+o.String())
@@ -377,28 +339,4 @@ func (c *client) end(r *request, o bank.Outcome) {
 			break
 		}
 	}
-}
-
-// over reports whether nothing is to be done for the request any more.
-func (r *request) over() bool { return r.done || r.life != r.client.life }
-
-func (r *request) kind(resolve bool) string {
-	switch {
-	case resolve:
-		return "resolve"
-	case r.read:
-		return "read"
-	}
-	to, ok := r.era.truth.topology.Items.Cluster(r.transfer.To)
-	if ok && ids.Cluster(to) != r.cluster {
-		return "cross"
-	}
-	return "intra"
-}
-
-func (r *request) String() string {
-	if r.read {
-		return fmt.Sprintf("read (%d)", r.item)
-	}
-	return fmt.Sprintf("%s %s", r.transfer, r.id)
 }

@@ -2,46 +2,47 @@ package sim
 
 import (
 	"bytes"
+	"slices"
 
 	"paxbank/server/ids"
 	"paxbank/server/paxos"
 )
 
-// disk is a node's disk. Writes complete in order after a random time; a crash
-// loses what was not complete, except that a part of it may have reached the
-// platter without anybody hearing of it.
+// disk is a node's disk. Writes complete in order after a random time. Of those
+// that had not completed a crash leaves whatever it likes (crash.go).
 type disk struct {
-	w       *world
-	synced  []paxos.Record // survives everything, in write order
-	loose   []paxos.Record // reported as written but not synced: a crash may lose it
-	pending []write
-	free    ids.Time // when the last write accepted so far completes
-	slow    ids.Time // until then every write takes much longer
+	w      *world
+	synced []paxos.Record // survives everything, in write order
+	loose  []write        // handed over and not synced, in write order
+	free   ids.Time       // when the last write accepted so far completes
+	slow   ids.Time       // until then every write takes much longer
+	life   int            // grows with every crash: writes of an earlier one never complete
 
-	promised ids.Ballot // the highest in synced
-	last     uint64     // the highest index in synced
+	promised ids.Ballot            // the highest in synced
+	last     uint64                // the highest index in synced
+	frame    func(r *paxos.Record) // is told of every frame that is synced; may be nil
 }
 
+// write is one batch of records.
 type write struct {
 	number  uint64
 	records []paxos.Record
+	told    bool // reported as durable already: a sync is to come, or none at all
 }
 
 // write hands a batch to the disk; done is called when it is complete. The
 // records are copied now: the core reuses its buffers.
 func (d *disk) write(number uint64, records []paxos.Record, done func(number uint64)) {
-	copied := make([]paxos.Record, len(records))
+	w := write{number: number, records: make([]paxos.Record, len(records))}
 	for i, r := range records {
 		r.Data = bytes.Clone(r.Data)
-		copied[i] = r
+		w.records[i] = r
 	}
-	if d.w.opt.sabotage == sabotageNoSync {
-		d.loose = append(d.loose, copied...)
-		d.w.after(microsecond, func() { done(number) })
-		return
-	}
-	if d.w.plan.lazyCommit && len(d.pending) == 0 && onlyCommits(copied) {
-		d.loose = append(d.loose, copied...)
+	// Nothing may be reported ahead of what was written before it.
+	lazy := d.w.plan.lazyCommit && onlyCommits(records) && !slices.ContainsFunc(d.loose, func(w write) bool { return !w.told })
+	if lazy || d.w.opt.sabotage == sabotageNoSync {
+		w.told = true
+		d.loose = append(d.loose, w)
 		d.w.after(microsecond, func() { done(number) })
 		return
 	}
@@ -50,23 +51,28 @@ func (d *disk) write(number uint64, records []paxos.Record, done func(number uin
 	if d.w.now < d.slow {
 		latency = 20*latency + d.w.upTo(50*millisecond)
 	}
-	d.pending = append(d.pending, write{number, copied})
+	d.loose = append(d.loose, w)
 	d.free = max(d.free, d.w.now) + ids.Time(latency)
+	life := d.life
 	d.w.at(d.free, func() {
-		// A crash empties pending; then this write never completed.
-		if len(d.pending) == 0 || d.pending[0].number != number {
-			return
+		if d.life == life {
+			d.sync(number)
+			done(number)
 		}
-		d.complete(d.pending[0].records)
-		d.pending = d.pending[1:]
-		done(number)
 	})
 }
 
-// complete makes records durable, and everything loose before them.
-func (d *disk) complete(records []paxos.Record) {
-	d.synced = append(append(d.synced, d.loose...), records...)
-	d.loose = nil
+// sync makes a write durable, and everything before it.
+func (d *disk) sync(number uint64) {
+	for len(d.loose) > 0 && d.loose[0].number <= number {
+		d.store(d.loose[0].records)
+		d.loose = d.loose[1:]
+	}
+}
+
+// store adds a batch to what survives everything.
+func (d *disk) store(records []paxos.Record) {
+	d.synced = append(d.synced, records...)
 	checkpoint := false
 	for i := range records {
 		r := &records[i]
@@ -76,6 +82,9 @@ func (d *disk) complete(records []paxos.Record) {
 				d.promised = r.Ballot
 			}
 			d.last = max(d.last, r.Last)
+			if r.Kind == paxos.RecordFrame && d.frame != nil {
+				d.frame(r)
+			}
 		case paxos.RecordCheckpoint:
 			d.last = max(d.last, r.Commit)
 			checkpoint = true
@@ -113,23 +122,6 @@ func (d *disk) compact() {
 		kept = append(kept, r)
 	}
 	d.synced = kept
-}
-
-// crash loses what was not synced. Half of the time a random part of it, in the
-// order of writing, had reached the disk all the same.
-func (d *disk) crash() {
-	if d.w.opt.sabotage == sabotageNone && d.w.chance(0.5) {
-		keep := d.w.rng.IntN(len(d.loose) + 1)
-		lost := keep < len(d.loose)
-		d.synced = append(d.synced, d.loose[:keep]...)
-		d.loose = nil
-		if !lost && len(d.pending) > 0 {
-			for _, p := range d.pending[:d.w.rng.IntN(len(d.pending)+1)] {
-				d.complete(p.records)
-			}
-		}
-	}
-	d.loose, d.pending, d.free = nil, nil, 0
 }
 
 func onlyCommits(records []paxos.Record) bool {

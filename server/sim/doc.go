@@ -16,14 +16,18 @@
 //	world.go    the event loop and virtual time
 //	node.go     a node: process, queue, clock, step, effects
 //	checks.go   what is checked of a node in every step
-//	disk.go     what survives a crash and what does not
+//	majority.go what takes a majority: to choose an entry, to serve a read
+//	disk.go     what is written when
+//	crash.go    what a crash leaves of it, and what a restarted node makes of that
 //	network.go  delays, loss, duplicates, partitions, resets
 //	nemesis.go  the faults and when they strike
 //	client.go   clients: retries, duplicates, resolving what is unknown
+//	request.go  what a client wants, and its sends
 //	call.go     the node's side of a client's call, and the check of its answer
 //	truth.go    the checker: one model of every cluster's log, fed by whoever
 //	            applies an index first; everybody else has to agree with it
 //	finish.go   the liveness phase and the checks at the end
+//	history.go  a second opinion on what the clients saw
 //	trace.go    the readable trace and its hash
 //
 // The checker trusts nothing that the core says about itself except which entry

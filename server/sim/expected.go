@@ -1,7 +1,7 @@
 package sim
 
 // Expected lists, as "group: name", what a campaign of a few thousand seeds has to
-// meet: every fault, every message, every row of "Losing nodes in the middle",
+// meet: every fault, every fate of unsynced writes, every message, every row of "Losing nodes in the middle",
 // every reason for a refusal and every branch of wait-die. What nothing can bring
 // about is in notReached, with the reason.
 func Expected() []string {
@@ -12,10 +12,12 @@ func Expected() []string {
 		}
 	}
 	add("fault", Faults()...)
-	add("fault", "restart")
+	add("fault", "restart", "rift with company")
 	for _, m := range momentous {
 		add("fault", "crash after "+m)
 	}
+	add("disk", crashFates...)
+	add("history", "explained")
 	add("network", "lost", "duplicated", "echoed", "haunted", "nobody there", "other epoch")
 	add("message", "PreVote", "PreVoteReply", "Prepare", "Promise", "Reject", "NEW-VIEW", "Accept", "Accepted", "Commit",
 		"Heartbeat", "HeartbeatReply", "Fetch", "CatchUp", "CheckpointChunk",
@@ -40,7 +42,7 @@ func Expected() []string {
 		add("answer", "resolve "+o)
 	}
 	add("answer", "read committed", "read unavailable", "read not_leader")
-	add("client", "died", "refused", "sent twice")
+	add("client", "died", "hasty", "refused", "sent twice")
 	return all
 }
 

@@ -25,7 +25,10 @@ func (w *world) finish() {
 	w.checkQuiet()
 	for _, e := range w.eras {
 		w.checkOutcomes(e)
-		w.checkReads(e)
+		if w.opt.sabotage != sabotageReads {
+			w.checkReads(e)
+		}
+		w.checkHistory(e)
 	}
 }
 

@@ -191,7 +191,9 @@ func (w *world) strikeIsolate() {
 }
 
 // strikeRift cuts a node off from its own cluster only: a leader that has been
-// replaced without knowing it goes on talking to the other clusters.
+// replaced without knowing it goes on talking to the other clusters. Where the
+// cluster is large enough it mostly keeps company, up to half of the nodes: alone
+// it would be no more than in a small one.
 func (w *world) strikeRift() {
 	n := w.victim()
 	var mates []*node
@@ -200,7 +202,13 @@ func (w *world) strikeRift() {
 			mates = append(mates, m)
 		}
 	}
-	w.separate([]*node{n}, mates, w.chance(0.2))
+	w.rng.Shuffle(len(mates), func(i, j int) { mates[i], mates[j] = mates[j], mates[i] })
+	company := 0
+	if most := (len(mates)+1)/2 - 1; most > 0 && w.chance(0.8) {
+		company = 1 + w.rng.IntN(most)
+		w.cov.add("fault", "rift with company")
+	}
+	w.separate(append([]*node{n}, mates[:company]...), mates[company:], w.chance(0.2))
 }
 
 func (w *world) strikeSplit() {

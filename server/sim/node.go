@@ -37,6 +37,8 @@ type node struct {
 	durable uint64
 	held    []replica.Send // waiting for their write
 	open    []*send        // calls that the core has not answered yet
+	ages    map[ids.Request]asked
+	steps   uint64
 
 	lastSeen uint64 // the last index that Observe told of, in this process
 	observed bool   // Observe fired in this step
@@ -67,7 +69,8 @@ func (c clock) world(t ids.Time) ids.Time {
 }
 
 func newNode(w *world, id ids.Node, cluster ids.Cluster) *node {
-	n := &node{w: w, id: id, cluster: cluster, name: fmt.Sprintf("n%d", id), disk: &disk{w: w}}
+	n := &node{w: w, id: id, cluster: cluster, name: fmt.Sprintf("n%d", id)}
+	n.newDisk(w.era)
 	n.clock = w.plan.newClock(w.rng)
 	return n
 }
@@ -82,6 +85,7 @@ func (n *node) boot(e *era) {
 	n.up, n.live, n.era = true, false, e
 	n.process++
 	n.lastSeen = 0
+	n.ages = map[ids.Request]asked{}
 	n.forget()
 	w.stepping = n.name
 	c, err := w.opt.newCore(replica.Config{
@@ -124,7 +128,7 @@ func (n *node) crash() {
 	if !n.up {
 		return
 	}
-	w.trace.note("crash", n.id, "%d writes under way", len(n.disk.pending))
+	w.trace.note("crash", n.id, "%d writes under way", len(n.disk.loose))
 	n.up, n.live, n.core = false, false, nil
 	n.process++
 	n.forget()
@@ -162,7 +166,7 @@ func (n *node) restart() {
 // reset replaces everything the node has by an empty bank of a new era.
 func (n *node) reset(e *era) {
 	n.w.trace.note("reset", n.id, "to epoch %d", e.epoch)
-	n.disk = &disk{w: n.w}
+	n.newDisk(e)
 	n.breakCalls()
 	n.boot(e)
 }
@@ -223,6 +227,7 @@ func (n *node) step() {
 	if w.steps > maxSteps {
 		w.fail("liveness", "%d steps: the cores do not come to rest", w.steps)
 	}
+	n.steps++
 	n.queued, n.observed = false, false
 	events := n.events
 	n.events = nil
@@ -274,6 +279,7 @@ func (n *node) carryOut(f *replica.Effects) {
 // the node had to crash.
 func (n *node) transmit(s replica.Send) bool {
 	n.keepsWord(s.Message)
+	n.keepsOrder(s.Message)
 	n.w.net.send(n, s.To, s.Message)
 	if n.armed == "" || n.armed != nameOf(s.Message) {
 		return false

@@ -41,7 +41,9 @@ type plan struct {
 	deadline    ids.Duration // at most
 	patience    ids.Duration // an unanswered send is repeated after this
 	twice       float64      // share of the sends that go to two nodes at once
+	stray       float64      // share of the sends that go to any node, not to the known leader
 	abandon     float64      // share of the requests whose client dies
+	hasty       float64      // share of the sends that tell an earlier deadline than the client's
 
 	safetyMax ids.Duration // the faults stop at the latest so late
 	lingering ids.Duration // and at the earliest so long after the last request
@@ -239,6 +241,7 @@ func (p *plan) load(opt Options, rng *rand.Rand) {
 	p.deadline = oneOf(rng, 500*millisecond, 2*second, 5*second, 10*second)
 	p.patience = oneOf(rng, 100*millisecond, 500*millisecond, 2*second)
 	p.twice = oneOf(rng, 0, 0.05, 0.3)
+	p.stray = oneOf(rng, 0.05, 0.05, 0.3)
 	p.safetyMax = 60 * second
 	p.lingering = oneOf(rng, 100*millisecond, 3*second)
 	crowded := 0.08
@@ -258,6 +261,7 @@ func (p *plan) load(opt Options, rng *rand.Rand) {
 	if rng.Float64() < 0.3 {
 		p.abandon = 0.03
 	}
+	p.hasty = oneOf(rng, 0, 0.1, 0.4)
 }
 
 // crowd makes everybody want the same few items of different clusters at once,

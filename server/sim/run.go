@@ -32,6 +32,9 @@ type Options struct {
 	// TraceLines is how many of the last lines a failure keeps; 0: 400.
 	TraceLines int
 
+	// Judge, when set, gives a second opinion on what the clients saw.
+	Judge Judge
+
 	// newCore makes a replica; tests put broken ones here. nil: the real one.
 	newCore func(cfg replica.Config, st paxos.Stable, now ids.Time) (core, error)
 	// sabotage breaks the shell on purpose, to show that the checks see it.
@@ -47,6 +50,8 @@ const (
 	sabotageNoSync
 	// sabotageEpoch: messages of another epoch are delivered.
 	sabotageEpoch
+	// sabotageReads: reads are not compared with the truth; only the Judge sees them.
+	sabotageReads
 )
 
 // Failure is an invariant that did not hold.

@@ -5,7 +5,7 @@ import "testing"
 // A failing run is made smaller, the smaller one still fails in the same way, and
 // what it is called repeats it.
 func TestShrink(t *testing.T) {
-	opt := Options{sabotage: sabotageNoSync}
+	opt := Options{Requests: 150, sabotage: sabotageNoSync}
 	var failed Result
 	for failed.Failure == nil {
 		opt.Seed++
@@ -25,7 +25,7 @@ func TestShrink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := Run(Options{Seed: opt.Seed, Trim: trim, sabotage: sabotageNoSync})
+	again := Run(Options{Seed: opt.Seed, Requests: 150, Trim: trim, sabotage: sabotageNoSync})
 	if again.Hash != res.Hash {
 		t.Fatalf("-trim %s gives hash %x, want %x", trim, again.Hash, res.Hash)
 	}

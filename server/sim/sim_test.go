@@ -8,6 +8,7 @@ import (
 	"paxbank/server/ids"
 	"paxbank/server/paxos"
 	"paxbank/server/replica"
+	"paxbank/server/twopc"
 )
 
 // budget is how long TestSeeds goes on; `make sim` plays more.
@@ -74,7 +75,7 @@ func TestSabotageIsSeen(t *testing.T) {
 		opt             Options
 	}{
 		{"disks that lie about fsync", "", Options{sabotage: sabotageNoSync}},
-		{"messages of another epoch", "", Options{sabotage: sabotageEpoch}},
+		{"messages of another epoch", "", Options{sabotage: sabotageEpoch, Faults: &[]string{"reset", "stall"}}},
 		{"promises before they are on disk", "persist before promise", Options{newCore: lying(func(f *replica.Effects) {
 			for i := range f.Sends {
 				f.Sends[i].After = 0
@@ -84,6 +85,20 @@ func TestSabotageIsSeen(t *testing.T) {
 			for i := range f.Answers {
 				if f.Answers[i].Outcome == bank.OutcomeUnknown {
 					f.Answers[i].Outcome = bank.OutcomeCommitted
+				}
+			}
+		})}},
+		{"ages that change", "wait-die", Options{newCore: lying(func(f *replica.Effects) {
+			for i := range f.Sends {
+				if m, ok := f.Sends[i].Message.(*twopc.TwoPCPrepareRequest); ok {
+					m.Age.Number += uint64(m.Remaining) // less each time
+				}
+			}
+		})}},
+		{"prepares that wait for older ones", "wait-die", Options{newCore: lying(func(f *replica.Effects) {
+			for i := range f.Sends {
+				if m, ok := f.Sends[i].Message.(*twopc.TwoPCPrepareReply); ok && m.Reason == twopc.ReasonConflict {
+					m.Reason = twopc.ReasonWaiting
 				}
 			}
 		})}},

@@ -60,6 +60,7 @@ type era struct {
 	reads    []readSeen
 	requests []*request
 	views    []map[ids.Ballot]uint64 // by cluster: where each leader's view begins
+	accepted []acceptances           // by cluster
 	losses   *losses                 // for coverage
 	branches *branches               // for coverage
 }
@@ -91,6 +92,7 @@ func (w *world) beginEra(epoch uint64) {
 		losses: newLosses(len(w.plan.topology.Clusters)), branches: newBranches()}
 	for range w.plan.topology.Clusters {
 		w.era.views = append(w.era.views, map[ids.Ballot]uint64{})
+		w.era.accepted = append(w.era.accepted, acceptances{})
 	}
 	w.eras = append(w.eras, w.era)
 }

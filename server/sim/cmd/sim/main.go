@@ -96,7 +96,7 @@ func (o *options) play(seed uint64) sim.Result {
 }
 
 func (o *options) simOptions(seed uint64) sim.Options {
-	return sim.Options{Seed: seed, Shape: o.shape, Faults: o.faults, Requests: o.requests, Trim: o.trim, TraceLines: o.lines}
+	return sim.Options{Seed: seed, Shape: o.shape, Faults: o.faults, Requests: o.requests, Trim: o.trim, TraceLines: o.lines, Judge: serialisable}
 }
 
 func playOne(o *options) int {
