@@ -14,7 +14,7 @@
 GO        ?= go
 # Tools live in a module of their own, so that they do not weigh on go.mod.
 TOOL       = $(GO) tool -modfile=internal/tools/go.mod
-SOURCES    = client internal proto server
+SOURCES    = client examples internal proto server
 TIMEOUT   ?= 5m
 SEEDS     ?= 200
 FIRST     ?= 1

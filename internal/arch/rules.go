@@ -93,6 +93,8 @@ var arrows = []arrow{
 		why: "what a run is made of is read before anything runs"},
 	{from: "client/launch", never: []string{"client/session", "client/runner", "client/check", "client/report", "client/bench"},
 		why: "processes are started without knowing what for"},
+	{from: "client/doctor", only: []string{"client/launch", "internal/topology", "internal/topologypb", "proto/..."},
+		why: "the doctor examines nodes by the contract alone"},
 	{from: "client/session", never: []string{"client/launch", "client/runner", "client/check", "client/report", "client/bench"},
 		why: "a bank client knows neither test sets nor processes"},
 	{from: "client/runner", never: []string{"client/check", "client/report", "client/bench"},

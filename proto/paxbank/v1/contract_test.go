@@ -122,8 +122,48 @@ func (p page) compare(files []protoreflect.FileDescriptor) (findings []string) {
 			}
 		}
 	}
+	for heading, names := range p.services {
+		for _, n := range names {
+			if !known[heading][n] {
+				findings = append(findings, heading+": there is no call "+n)
+			}
+		}
+	}
 	slices.Sort(findings)
 	return findings
+}
+
+// leveled are the calls in the table below "## Levels", which says what each is
+// good for. Fields that have a row of their own there begin with Status.
+func leveled(text string) []string {
+	_, table, _ := strings.Cut(text, "\n## Levels\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	var calls []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `((?:Bank|Control|Inspect)\\.[A-Za-z]+)` \\| L[012] \\| .+ \\|$").FindAllStringSubmatch(table, -1) {
+		calls = append(calls, m[1])
+	}
+	slices.Sort(calls)
+	return calls
+}
+
+func TestEveryCallHasALevel(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "protocol.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, f := range public() {
+		for i := range f.Services().Len() {
+			s := f.Services().Get(i)
+			for j := range s.Methods().Len() {
+				want = append(want, string(s.Name())+"."+string(s.Methods().Get(j).Name()))
+			}
+		}
+	}
+	slices.Sort(want)
+	if got := leveled(string(text)); !slices.Equal(got, want) {
+		t.Errorf("docs/protocol.md, Levels:\nhas  %v\nwant %v", got, want)
+	}
 }
 
 // The page that other implementations are written from names everything that
@@ -140,6 +180,7 @@ func TestProtocolPageIsComplete(t *testing.T) {
 	for _, change := range [][2]string{
 		{"| `done_below` |", "| done below |"}, {"| `Resolve` |", "| `Settle` |"}, {"#### NewView", "#### View"},
 		{"| `RESULT_NOT_LEADER` |", "| not leader |"}, {"| `held_us` |", "| `held_ms` |"},
+		{"| `SetLive` |", "| `SetLive`, `Kill` |"},
 	} {
 		broken := strings.ReplaceAll(string(text), change[0], change[1])
 		if broken == string(text) {
