@@ -11,8 +11,11 @@ import (
 type checkCommand struct {
 	TestSets []string `arg:"" name:"testset" placeholder:"TESTSET.csv" help:"Test sets (CSV)."`
 	plan.Shape
+	Quiet bool `short:"q" help:"Only say what is wrong; do not print what was understood."`
 }
 
+// run reads the test sets and prints them as they were understood, as a test set
+// in the plainest form: one command a row, nodes and items by their names.
 func (c *checkCommand) run(d *driver) (int, error) {
 	plans, err := plans(&c.Shape, c.TestSets)
 	if err != nil {
@@ -26,7 +29,13 @@ func (c *checkCommand) run(d *driver) (int, error) {
 		for _, s := range p.Sets {
 			commands += len(s.Commands)
 		}
-		fmt.Fprintf(d.stdout, "%s: %d sets, %d commands, %d expectations, %d warnings\n", p.Path, len(p.Sets), commands, len(p.Expected), len(p.Warnings))
+		d.note("%s: %d sets, %d commands, %d expectations, %d warnings", p.Path, len(p.Sets), commands, len(p.Expected), len(p.Warnings))
+		if c.Quiet {
+			continue
+		}
+		if err := p.File.Format(d.stdout); err != nil {
+			return check.ExitInternal, fmt.Errorf("printing: %w", err)
+		}
 	}
 	return check.ExitPass, nil
 }

@@ -2,8 +2,10 @@
 // nodes, drives the test sets through them, prints what happened and judges it.
 // Data goes to stdout, everything else to stderr.
 //
-// The files: main.go the command line and exit codes, driver.go what the commands
-// share, and one file a command; step.go has the questions of --step.
+// The files: main.go the command line and exit codes, driver.go and flags.go what
+// the commands share, and one file a command; step.go has the questions of --step,
+// repeat.go and campaign.go run --repeat, reproduction.go what shrink leaves
+// behind, comparison.go what diff does, table.go their tables.
 package main
 
 import (
@@ -21,10 +23,22 @@ import (
 	"paxbank/client/drive"
 )
 
-// commandLine is what kong fills in.
+// command is one of the client's commands; its exported fields are its flags.
+type command interface {
+	run(d *driver) (exitCode int, err error)
+}
+
+// commandLine is what kong fills in. Every field is a command: a type whose
+// pointer has the method of command.
 type commandLine struct {
-	Run   runCommand   `cmd:"" help:"Run test sets: start nodes, drive the sets through them, print and judge what happened."`
-	Check checkCommand `cmd:"" help:"Only read a test set and what belongs to it, and say what is wrong with it."`
+	Run     runCommand     `cmd:"" help:"Run test sets: start nodes, drive the sets through them, print and judge what happened."`
+	Shrink  shrinkCommand  `cmd:"" help:"Make a failing test set as small as it can be and still fail."`
+	Doctor  doctorCommand  `cmd:"" help:"Probe an implementation call by call: what is missing or not as the contract says, and what that costs."`
+	Diff    diffCommand    `cmd:"" help:"Run the same test set on two implementations, and say which differences are bugs."`
+	Expect  expectCommand  `cmd:"" help:"Print what must come of test sets, as expected files."`
+	Check   checkCommand   `cmd:"" help:"Only read a test set and what belongs to it, and say what is wrong with it."`
+	Bench   benchCommand   `cmd:"" help:"Measure throughput and latency under a workload, and check the money afterwards."`
+	Regrade regradeCommand `cmd:"" help:"Judge old runs again from their histories, and say whose score changes and why."`
 }
 
 // exitError is an error with the exit code it calls for.
@@ -72,11 +86,7 @@ func execute(args []string, stdin *os.File, stdout, stderr *os.File) (code int) 
 		return check.ExitUsage
 	}
 	d := &driver{stdin: stdin, stdout: stdout, stderr: stderr, args: args}
-	if strings.HasPrefix(ctx.Command(), "check") {
-		code, err = cl.Check.run(d)
-	} else {
-		code, err = cl.Run.run(d)
-	}
+	code, err = ctx.Selected().Target.Addr().Interface().(command).run(d)
 	if err != nil {
 		say(stderr, err)
 		return graver(code, codeOf(err))

@@ -19,12 +19,13 @@ import (
 	"paxbank/client/testset"
 	"paxbank/internal/fakebank"
 	"paxbank/internal/topology"
+	pb "paxbank/proto/paxbank/v1"
 )
 
 // The scripts in testdata/script document the command line. Besides client they
 // have two programs: `exits CODE PROGRAM…` runs a program and checks its exit
-// code, `fakebank FILE PROGRAM…` runs a program while a fake bank serves, whose
-// topology it writes to FILE.
+// code, `fakebank [BUG:]FILE PROGRAM…` runs a program while a fake bank serves,
+// whose topology it writes to FILE. The bugs are those of the table bugs.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"client":   main,
@@ -57,12 +58,97 @@ func runProgram(args []string) int {
 	return cmd.ProcessState.ExitCode()
 }
 
+// bugs are what a fake bank's receivers get of a transfer.
+var bugs = map[string]func(*fakebank.Bank){
+	// Money is lost on its way into a cluster that lacks a node.
+	"lossy": func(b *fakebank.Bank) {
+		b.Credit = func(q *pb.TransactionRequest, _ uint64, down int) int64 {
+			if down > 0 {
+				return 0
+			}
+			return q.GetTransfer().GetAmount()
+		}
+	},
+	// The same in every other epoch in which it can happen, from the first on.
+	"flaky": func(b *fakebank.Bank) {
+		epochs := map[uint64]bool{} // epoch → lossy
+		b.Credit = func(q *pb.TransactionRequest, epoch uint64, down int) int64 {
+			if down == 0 {
+				return q.GetTransfer().GetAmount()
+			}
+			if _, known := epochs[epoch]; !known {
+				epochs[epoch] = len(epochs)%2 == 0
+			}
+			if epochs[epoch] {
+				return 0
+			}
+			return q.GetTransfer().GetAmount()
+		}
+	},
+	// Every transfer into item 2 loses one.
+	"thief": func(b *fakebank.Bank) {
+		b.Credit = func(q *pb.TransactionRequest, _ uint64, _ int) int64 {
+			if q.GetTransfer().GetTo() == 2 {
+				return q.GetTransfer().GetAmount() - 1
+			}
+			return q.GetTransfer().GetAmount()
+		}
+	},
+	// Of two transfers that come at once, the one into item 3 is second, or first.
+	"two-first":   func(b *fakebank.Bank) { oneFirst(b, 2, 3) },
+	"three-first": func(b *fakebank.Bank) { oneFirst(b, 3, 2) },
+	// Nothing is done, and nothing is answered.
+	"mute": func(b *fakebank.Bank) {
+		b.Decide = func(string, *pb.TransactionRequest) fakebank.Fate { return fakebank.Swallow }
+	},
+	// Whatever crosses clusters is aborted.
+	"local": func(b *fakebank.Bank) {
+		items := b.Topology().Items
+		b.Decide = func(_ string, q *pb.TransactionRequest) fakebank.Fate {
+			from, _ := items.Cluster(q.GetTransfer().GetFrom())
+			if to, _ := items.Cluster(q.GetTransfer().GetTo()); to != from {
+				return fakebank.Abort
+			}
+			return fakebank.Serve
+		}
+	},
+}
+
+// oneFirst does a transfer into one item before one into the other.
+func oneFirst(b *fakebank.Bank, first, second int64) {
+	done := make(chan struct{})
+	b.OnTransfer = func(q *pb.TransactionRequest) func() {
+		if q.GetTransfer().GetTo() == second {
+			<-done
+		}
+		return func() {
+			if q.GetTransfer().GetTo() == first {
+				close(done)
+			}
+		}
+	}
+}
+
 func withFakeBank() {
 	bank, err := fakebank.Start(topology.Default())
 	if err != nil {
 		panic(err)
 	}
 	defer bank.Stop()
+	file := os.Args[1]
+	if bug, name, found := strings.Cut(file, ":"); found {
+		bugs[bug](bank)
+		file = name
+	}
+	bank.Keep = true
+	if err := os.WriteFile(file, []byte(topologyOf(bank)), 0o644); err != nil {
+		panic(err)
+	}
+	os.Exit(runProgram(os.Args[2:]))
+}
+
+// topologyOf is a topology file of a fake bank.
+func topologyOf(bank *fakebank.Bank) string {
 	t := bank.Topology()
 	var b strings.Builder
 	b.WriteString("clusters:\n")
@@ -72,10 +158,7 @@ func withFakeBank() {
 			fmt.Fprintf(&b, "      - {id: %s, address: %q}\n", n.ID, n.Address)
 		}
 	}
-	if err := os.WriteFile(os.Args[1], []byte(b.String()), 0o644); err != nil {
-		panic(err)
-	}
-	os.Exit(runProgram(os.Args[2:]))
+	return b.String()
 }
 
 func TestGraver(t *testing.T) {

@@ -22,6 +22,7 @@ type runCommand struct {
 	TestSets []string `arg:"" optional:"" name:"testset" placeholder:"TESTSET.csv" help:"Test sets (CSV). Default: the one that PAXBANK_TESTSET names."`
 	plan.Shape
 	driveFlags
+	repeatFlags
 	Step  bool     `help:"Ask before each set, and take commands after it."`
 	Print []string `enum:"log,status,locks,timeline" placeholder:"log,status,locks,timeline" help:"Print these too, for every set."`
 	JSON  bool     `name:"json" help:"Print only the summary, as JSON."`
@@ -31,6 +32,7 @@ type runCommand struct {
 type execution struct {
 	*runCommand
 	*driver
+	plan *plan.Plan
 	out  io.Writer // tables; discarded with --json
 	opts report.Options
 	quit bool // the user wants no more commands
@@ -54,6 +56,10 @@ func (c *runCommand) run(d *driver) (int, error) {
 	if err := c.driveFlags.check(); err != nil {
 		return check.ExitUsage, err
 	}
+	budget, err := c.checkRepeat()
+	if err != nil {
+		return check.ExitUsage, err
+	}
 	plans, err := plans(&c.Shape, paths)
 	if err != nil {
 		return check.ExitUsage, err
@@ -66,7 +72,13 @@ func (c *runCommand) run(d *driver) (int, error) {
 	defer stop()
 	code := check.ExitPass
 	for i, p := range plans {
-		one, quit, err := c.runPlan(ctx, d, p, impl)
+		var one int
+		var quit bool
+		if c.Repeat != nil {
+			one, err = c.runRepeated(ctx, d, p, impl, budget)
+		} else {
+			one, quit, err = c.runPlan(ctx, d, p, impl)
+		}
 		code = graver(code, one)
 		if err != nil {
 			return code, err
@@ -92,16 +104,11 @@ func (c *runCommand) runPlan(ctx context.Context, d *driver, p *plan.Plan, impl 
 	if err != nil {
 		return check.ExitUsage, false, &exitError{check.ExitUsage, err}
 	}
-	x := &execution{runCommand: c, driver: d, out: d.stdout, opts: c.options(d.stdout)}
+	x := &execution{runCommand: c, driver: d, plan: p, out: d.stdout, opts: c.options(d.stdout)}
 	if c.JSON {
 		x.out = io.Discard
 	}
-	for _, n := range p.Notes {
-		d.note("%s", n)
-	}
-	for _, w := range p.Warnings {
-		d.note("%s", w)
-	}
+	d.notes(p)
 	defer func() {
 		if v := recover(); v != nil {
 			d.note("client: internal error: %v\n%s", v, debug.Stack())
@@ -129,6 +136,21 @@ func (c *runCommand) runPlan(ctx context.Context, d *driver, p *plan.Plan, impl 
 	return graver(res.ExitCode(), codeOf(err)), res.Quit, err
 }
 
+// notes says what was read without being named, and what was odd.
+func (d *driver) notes(p *plan.Plan) {
+	for _, n := range p.Notes {
+		d.note("%s", n)
+	}
+	for _, w := range p.Warnings {
+		d.note("%s", w)
+	}
+}
+
+// repeatWords are the words of the command that runs the set again.
+func (c *runCommand) repeatWords(p *plan.Plan, set int) []string {
+	return repeatWords(p, set, &c.Shape, &c.driveFlags)
+}
+
 func (x *execution) before(ctx context.Context, set *plan.Set) drive.Answer {
 	return x.askBefore(ctx, set.Number, len(set.Commands))
 }
@@ -137,6 +159,9 @@ func (x *execution) before(ctx context.Context, set *plan.Set) drive.Answer {
 func (x *execution) after(ctx context.Context, r *runner.Runner, set *runner.SetResult, v *check.SetVerdict) (drive.Answer, error) {
 	if err := report.PrintSet(x.out, set, v, x.opts); err != nil {
 		return drive.Go, fmt.Errorf("printing: %w", err)
+	}
+	if v.Verdict != check.Pass {
+		fmt.Fprintf(x.out, "To repeat it: %s\n", drive.CommandLine(x.repeatWords(x.plan, v.Set)))
 	}
 	if x.prints("timeline") {
 		x.printTimelines(ctx, r, set)

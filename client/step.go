@@ -160,9 +160,12 @@ func (x *execution) one(ctx context.Context, r *runner.Runner, set *runner.SetRe
 		fmt.Fprintln(x.out, stepHelp)
 		return nil
 	case "balance":
-		item, err := strconv.ParseInt(arg, 10, 64)
-		if err != nil {
-			return fmt.Errorf("balance: say which item, as in balance 1001")
+		item, named := set.Topology.ItemsByName()[arg]
+		if !named {
+			var err error
+			if item, err = strconv.ParseInt(arg, 10, 64); err != nil {
+				return fmt.Errorf("balance: say which item, as in balance 1001")
+			}
 		}
 		c, ok := set.Topology.Items.Cluster(item)
 		if !ok {

@@ -9,10 +9,28 @@
 // knowing (a wait that timed out, a node that could not be asked, a history
 // checker that ran out of budget); it names its cause and never counts as pass.
 //
-// Three kinds of check meet in a set's verdict: the always-on invariants of
-// ARCHITECTURE.md (money, agreement, no overdraft, clean end, strict
-// serialisability, and the balance of every item), the rows of the expected
-// file, and whatever checks the caller adds (source "oracle").
+// Three kinds of check meet in a set's verdict:
+//
+//   - the invariants of ARCHITECTURE.md (money, agreement, no overdraft, clean
+//     end, strict serialisability, the balance of every item), and whether what
+//     nodes say of themselves is what the bank serves (claims);
+//   - what package oracle says must, may and must not come of the test set;
+//   - the rows of the expected file, if there is one.
+//
+// What they are worth: without an expected file a set is worth one point, for
+// which every check has to pass. With one, the points are those of its rows, and
+// a row that passes earns its points whatever the oracle says. A failed invariant
+// makes the set 0. Any failed check, the oracle's too, makes the verdict fail.
+//
+// What was given up at a deadline is unknown and no failure: the oracle is asked
+// again with that command open, so that what depends on it is not held against
+// anybody either. So is what differs because nodes died against the test set's
+// will.
+//
+// The files: facts.go a result sorted for judging; invariants.go, money.go,
+// replicas.go, serial.go, claims.go the invariants; oracle.go and nodes.go what
+// the oracle wants of commands and of nodes; logs.go what logs tell about
+// either; expected.go the expected file; measure.go times; judge.go the verdict.
 package check
 
 // Verdict of a check, a set or a run.
@@ -42,6 +60,17 @@ type Check struct {
 	Verdict  Verdict `json:"verdict"`
 	Points   float64 `json:"points"`
 	Message  string  `json:"message"`
+	// For programs, parts of what Message says; absent where they do not apply.
+	// Rule is the rule of the protocol that was broken, in the words of
+	// ARCHITECTURE.md.
+	Rule string `json:"rule,omitempty"`
+	// Lines of the test set that the check is about, the first to blame first.
+	Lines []int `json:"lines,omitempty"`
+	// Nodes that differ from what was wanted, or from each other.
+	Nodes []string `json:"nodes,omitempty"`
+	// FirstDifference is "want X, got Y" where the two part: an outcome, the first
+	// divergent replica and log index, or the first item.
+	FirstDifference string `json:"first_difference,omitempty"`
 }
 
 // SetVerdict is the judgement of one set.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,13 +26,28 @@ func (f *facts) invariants() []Check {
 	for _, p := range f.set.Problems {
 		out = append(out, invariant("run", "", Unknown, "carried out as written", "problem", "%s", p))
 	}
+	out = append(out, f.stayedUp()...)
 	out = append(out, f.reachable()...)
 	out = append(out, f.resolved()...)
 	out = append(out, f.money()...)
 	out = append(out, f.agreement()...)
 	out = append(out, f.overdraft()...)
 	out = append(out, f.cleanEnd()...)
+	out = append(out, f.claims()...)
 	return append(out, f.serialisable())
+}
+
+// stayedUp: a node runs until it is told to stop. What it can no longer say is
+// unknown, but that it is gone is its own fault.
+func (f *facts) stayedUp() []Check {
+	var out []Check
+	for _, id := range slices.Sorted(maps.Keys(f.set.Crashed)) {
+		c := invariant("process", id, Fail, "runs", f.set.Crashed[id],
+			"the process of node %s ended by itself (%s): a node runs until it is told to stop; its last words are in nodes/%s.log", id, f.set.Crashed[id], id)
+		c.Nodes = []string{id}
+		out = append(out, c)
+	}
+	return out
 }
 
 // reachable: a live node that cannot be asked makes what it holds unknown.

@@ -7,8 +7,9 @@ import (
 	"paxbank/client/testset"
 )
 
-// Judge judges one set: invariants, the rows of the expected file that speak of
-// it, and checks of the caller's. It never changes the result.
+// Judge judges one set: invariants, what the oracle wants, the rows of the
+// expected file that speak of it, and checks of the caller's. It never changes
+// the result.
 func Judge(set *runner.SetResult, expected []testset.Expectation, extra ...Check) SetVerdict {
 	v := SetVerdict{Set: set.Set.Number, Skipped: set.Skipped, Verdict: Pass, MaxScore: 1}
 	mine := make([]testset.Expectation, 0, len(expected))
@@ -23,6 +24,9 @@ func Judge(set *runner.SetResult, expected []testset.Expectation, extra ...Check
 	} else {
 		f := gather(set)
 		for _, c := range f.invariants() {
+			v.add(c)
+		}
+		for _, c := range f.oracle(set.Semantics) {
 			v.add(c)
 		}
 		for i := range mine {

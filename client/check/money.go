@@ -204,12 +204,30 @@ func (f *facts) itemChecks(want map[int64]int64, off []int64, e explanation) []C
 		if verdict == Unknown {
 			note = "; " + e.cause
 		}
-		out = append(out, invariant("balance", strconv.FormatInt(item, 10), verdict, expected, strconv.FormatInt(f.balance(f.best[c], item), 10),
+		got := strconv.FormatInt(f.balance(f.best[c], item), 10)
+		check := invariant("balance", strconv.FormatInt(item, 10), verdict, expected, got,
 			"item %d on %s, want %s (%d at the start, %+d by committed transfers)%s: money must be what committed transfers make it",
-			item, where, expected, start, want[item], note))
+			item, where, expected, start, want[item], note)
+		check.Lines = f.linesOf(item)
+		check.Message += touched(check.Lines) + f.story(f.best[c], item)
+		check.Lines = check.Lines[:min(len(check.Lines), maxListed)]
+		check.Rule = "balances are what committed transfers make them, each counted on both sides exactly once"
+		check.FirstDifference = fmt.Sprintf("item %d on %s: want %s, got %s", item, f.best[c].ID, expected, got)
+		out = append(out, check)
 	}
 	if e.verdict == Unknown && len(out) == 0 {
 		out = append(out, invariant("balance", "every item", Unknown, "what committed transfers give", "", "%s", e.cause))
+	}
+	return out
+}
+
+// linesOf are the lines of the transfers that name an item.
+func (f *facts) linesOf(item int64) []int {
+	var out []int
+	for i := range f.set.Calls {
+		if c := &f.set.Calls[i]; c.Kind != "read" && (c.Command.From == item || c.Command.To == item) {
+			out = append(out, c.Command.Line)
+		}
 	}
 	return out
 }

@@ -39,18 +39,25 @@ func (f *facts) agreement() []Check {
 				if len(diff) > len(shown) {
 					more = fmt.Sprintf(", and %d more items", len(diff)-len(shown))
 				}
-				out = append(out, invariant("agreement", s.ID, Fail, "as on "+best.ID, fmt.Sprintf("%d items differ", len(diff)),
-					"live replicas %s (applied %d) and %s (applied %d) differ: %s%s: invariant agreement and determinism", best.ID, best.AppliedIndex, s.ID, s.AppliedIndex, strings.Join(parts, "; "), more))
+				check := invariant("agreement", s.ID, Fail, "as on "+best.ID, fmt.Sprintf("%d items differ", len(diff)),
+					"live replicas %s (applied %d) and %s (applied %d) differ: %s%s: invariant agreement and determinism", best.ID, best.AppliedIndex, s.ID, s.AppliedIndex, strings.Join(parts, "; "), more)
+				f.part(&check, c, best, s, diff[0])
+				out = append(out, check)
 				continue
 			}
 			if s.AppliedIndex < best.AppliedIndex && missesWork(best, s.AppliedIndex) {
-				out = append(out, invariant("agreement", s.ID, Fail, fmt.Sprintf("applied %d", best.AppliedIndex), fmt.Sprintf("applied %d", s.AppliedIndex),
-					"live replica %s has applied up to index %d, %s up to %d: a live node that is behind is repaired at once", s.ID, s.AppliedIndex, best.ID, best.AppliedIndex))
+				check := invariant("agreement", s.ID, Fail, fmt.Sprintf("applied %d", best.AppliedIndex), fmt.Sprintf("applied %d", s.AppliedIndex),
+					"live replica %s has applied up to index %d, %s up to %d: a live node that is behind is repaired at once", s.ID, s.AppliedIndex, best.ID, best.AppliedIndex)
+				check.Nodes, check.Rule = []string{s.ID}, "a live node that is behind is repaired at once"
+				check.FirstDifference = fmt.Sprintf("%s: want applied %d, got %d", s.ID, best.AppliedIndex, s.AppliedIndex)
+				out = append(out, check)
 				continue
 			}
 			if s.AppliedIndex == best.AppliedIndex && s.Checksum != 0 && best.Checksum != 0 && s.Checksum != best.Checksum {
-				out = append(out, invariant("agreement", s.ID, Fail, fmt.Sprintf("%016x", best.Checksum), fmt.Sprintf("%016x", s.Checksum),
-					"%s and %s have applied the same index %d and have different state checksums: invariant determinism", best.ID, s.ID, s.AppliedIndex))
+				check := invariant("agreement", s.ID, Fail, fmt.Sprintf("%016x", best.Checksum), fmt.Sprintf("%016x", s.Checksum),
+					"%s and %s have applied the same index %d and have different state checksums: invariant determinism", best.ID, s.ID, s.AppliedIndex)
+				f.part(&check, c, best, s, 0)
+				out = append(out, check)
 			}
 		}
 		if len(out) == bad {
@@ -58,6 +65,26 @@ func (f *facts) agreement() []Check {
 		}
 	}
 	return out
+}
+
+// part says where two replicas of a cluster part: at the first log index where
+// their logs differ or, where those agree, at the first item.
+func (f *facts) part(check *Check, c int, a, b *runner.NodeState, item int64) {
+	check.Nodes = []string{a.ID, b.ID}
+	check.Rule = "replicas that have applied the same index have the same state"
+	if d, ok := f.diverge(c); ok {
+		check.Nodes = []string{d.node}
+		check.Rule = "no two replicas of a cluster commit different entries at one index"
+		check.FirstDifference = fmt.Sprintf("%s, log index %d: %s", d.node, d.index, d.text)
+		check.Message += fmt.Sprintf("; the first divergent replica is %s, at log index %d: %s", d.node, d.index, d.text)
+		return
+	}
+	if item != 0 {
+		check.FirstDifference = fmt.Sprintf("%s, item %d: want %d as on %s, got %d", b.ID, item, f.balance(a, item), a.ID, f.balance(b, item))
+	}
+	if len(a.Log) > 0 && len(b.Log) > 0 {
+		check.Message += fmt.Sprintf("; their logs agree up to index %d, so they applied the same entries to different ends", min(a.AppliedIndex, b.AppliedIndex))
+	}
 }
 
 // differing returns the items on which two replicas differ, ascending.
@@ -181,8 +208,17 @@ func (f *facts) cleanNode(c int, s *runner.NodeState) []Check {
 		judge("locks", s.Locks, len(mayLock)),
 	} {
 		if c.Actual != "0" {
-			if strings.HasPrefix(c.Target, "locks@") && c.Verdict == Fail {
-				c.Message += lockedItems(s)
+			if c.Verdict == Fail {
+				c.Nodes, c.Rule = []string{s.ID}, "C and A leave no undo record, and an idle bank has no locks and nothing prepared or decided"
+				if strings.HasPrefix(c.Target, "locks@") {
+					c.Message += lockedItems(s)
+				} else if rows := inDoubt(s).rows; len(rows) > 0 {
+					own := rows[0].To
+					if rows[0].Role == "coordinator" {
+						own = rows[0].From
+					}
+					c.Message += f.story(s, own)
+				}
 			}
 			out = append(out, c)
 		}

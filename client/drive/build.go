@@ -6,14 +6,14 @@ import (
 	"runtime/debug"
 )
 
-// host names the sort of machine, not the machine.
-func host() string {
+// Host names the sort of machine, not the machine.
+func Host() string {
 	return fmt.Sprintf("%s/%s, %d CPUs, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 }
 
-// commit this program was built from, with + when files were changed; "" when
+// Commit this program was built from, with + when files were changed; "" when
 // unknown.
-func commit() string {
+func Commit() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return ""

@@ -9,8 +9,8 @@
 //	code := res.ExitCode()
 //
 // Whatever happens, what was started is stopped and what there is is written.
-// When a node's process ends by itself, or the nodes cannot be reset, the
-// processes are replaced before the next set, so that a set costs only itself.
+// When the nodes cannot be reset, their processes are replaced before the next
+// set, so that a set costs only itself.
 package drive
 
 import (
@@ -28,6 +28,7 @@ import (
 	"paxbank/client/report"
 	"paxbank/client/runner"
 	"paxbank/client/session"
+	"paxbank/client/testset"
 	"paxbank/internal/topology"
 )
 
@@ -68,6 +69,7 @@ type Options struct {
 	Order, Fault string        // as in package runner; "" means the default there
 	Deadline     time.Duration // of a command; 0 means the runner's default
 	KeepState    bool          // carry balances over from set to set
+	Semantics    string        // what the judge lets an implementation do; "" is strict
 	// Dir is the run directory, which exists; see RunDir. Nodes keep their data and
 	// logs in it.
 	Dir string
@@ -109,6 +111,8 @@ type run struct {
 	res  *Result
 	bank *bank
 	lost int // sets in a row
+	// recorder of the run directory.
+	recorder *report.Recorder
 }
 
 // bank is running nodes and the runner on them.
@@ -131,20 +135,22 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (res *Result, err error) 
 	if o.Hooks.Fleet == nil {
 		o.Hooks.Fleet = func(*launch.Fleet) {}
 	}
-	x := &run{Options: o, plan: p, res: &Result{Dir: o.Dir}}
+	x := &run{Options: o, plan: p, res: &Result{Dir: o.Dir}, recorder: report.NewRecorder(o.Dir)}
 	x.res.Run = runner.RunResult{
 		TestSet: Relative(p.Path), Started: time.Now(), Topology: p.Sets[0].Topology, Order: o.Order, Fault: o.Fault,
-		NodeCmd: strings.Join(Unplaced(strings.Fields(o.Name)), " "), Args: Unplaced(o.Args), Host: host(), Commit: commit(),
+		NodeCmd: strings.Join(Unplaced(strings.Fields(o.Name)), " "), Args: Unplaced(o.Args), Host: Host(), Commit: Commit(),
 	}
 	defer func() {
 		x.Progress("")
-		if writeErr := x.write(); writeErr != nil {
+		if writeErr := x.recorder.Finish(&x.res.Run, x.res.Verdicts); writeErr != nil {
 			err = errors.Join(err, fmt.Errorf("results could not be written: %w", writeErr))
 		}
 	}()
 	// Nothing that was started outlives a panic; it is the caller's to report.
 	defer x.close()
-	err = x.sets(ctx)
+	if err = x.keepInputs(); err == nil {
+		err = x.sets(ctx)
+	}
 	x.res.Run.Interrupted = ctx.Err() != nil
 	var nodes *NodesError
 	switch {
@@ -156,7 +162,16 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (res *Result, err error) 
 	return x.res, err
 }
 
-func (x *run) write() error { return report.Write(x.Dir, &x.res.Run, x.res.Verdicts) }
+// keepInputs copies what was read into the run directory, so that it holds all
+// that is needed to repeat the run.
+func (x *run) keepInputs() error {
+	for _, in := range x.plan.Inputs {
+		if err := os.WriteFile(filepath.Join(x.Dir, in.Name), in.Data, 0o644); err != nil {
+			return fmt.Errorf("writing results: %w", err)
+		}
+	}
+	return nil
+}
 
 // sets runs the sets in file order, on one bank as long as the topology stays
 // the same and the nodes are well.
@@ -252,12 +267,11 @@ func (x *run) open(ctx context.Context, t *topology.Topology) error {
 	return err
 }
 
-// unwell reports whether the bank's processes have to be replaced: one of them
-// ended by itself, or the last set could not be carried out on them. Nodes that
-// were not started here are left as they are.
-func (x *run) unwell() bool {
-	return x.bank.fleet != nil && (x.lost > 0 || len(x.bank.fleet.Ended()) > 0)
-}
+// unwell reports whether the bank's processes have to be replaced: the last set
+// could not be carried out on them. (The runner itself restarts those that ended.)
+// Nodes that were not started here are left as they are, and so are those that
+// have state to keep.
+func (x *run) unwell() bool { return x.bank.fleet != nil && x.lost > 0 && !x.KeepState }
 
 func (x *run) close() {
 	b := x.bank
@@ -296,7 +310,7 @@ func (x *run) one(ctx context.Context, set *plan.Set) (quit bool, err error) {
 		}
 		quit = answer == Quit && ctx.Err() == nil
 	}
-	if err := x.write(); err != nil {
+	if err := x.recorder.Write(&x.res.Run, x.res.Verdicts); err != nil {
 		return false, fmt.Errorf("writing results: %w", err)
 	}
 	if failed == nil {
@@ -310,19 +324,27 @@ func (x *run) one(ctx context.Context, set *plan.Set) (quit bool, err error) {
 	return quit, nil
 }
 
-// judge adds the verdict of the last set. Of one that was not carried out to its
-// end (why says so) nothing can be said: what is missing in it is no failure.
+// judge adds the verdict of the last set; why it was not carried out to its end,
+// or "".
 func (x *run) judge(why string) {
 	set := &x.res.Run.Sets[len(x.res.Run.Sets)-1]
-	v := check.Judge(set, x.plan.Expected)
-	if why != "" {
+	set.Unfinished, set.Semantics = why, x.Semantics
+	x.res.Verdicts = append(x.res.Verdicts, Judge(set, x.plan.Expected))
+}
+
+// Judge judges one set, right after it ran or from its history. Of one that was
+// not carried out to its end nothing can be said: what is missing in it is no
+// failure.
+func Judge(set *runner.SetResult, expected []testset.Expectation) check.SetVerdict {
+	v := check.Judge(set, expected)
+	if set.Unfinished != "" {
 		v.Verdict, v.Score = check.Unknown, 0
 		v.Checks = []check.Check{{
 			Source: check.SourceInvariant, Check: "finished", Target: fmt.Sprintf("set %d", set.Set.Number),
-			Expected: "carried out", Actual: "not carried out to its end", Verdict: check.Unknown, Message: why,
+			Expected: "carried out", Actual: "not carried out to its end", Verdict: check.Unknown, Message: set.Unfinished,
 		}}
 	}
-	x.res.Verdicts = append(x.res.Verdicts, v)
+	return v
 }
 
 // Shown is a directory as the user can use it from where he is.

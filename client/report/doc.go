@@ -8,7 +8,9 @@
 //	opts := report.OptionsFor(os.Stdout)               // colour only on a terminal, NO_COLOR honoured
 //	report.PrintSet(w, &set, &verdict, opts)           // all standard tables of a set, and its verdict line
 //	report.PrintRun(w, run, &runVerdict, opts)         // the closing table and verdict line of the run
-//	report.Write(dir, run, verdicts)                   // summary.json, summary.txt, history.jsonl, performance.csv
+//	report.NewRecorder(dir).Write(run, verdicts)       // summary.json, summary.txt, history.jsonl, performance.csv
+//	report.ReadHistory(f)                              // the run again, from its history.jsonl
+//	report.Rewrite(dir, run, verdicts, nil)            // the files of a run that was judged again
 //	report.JSON(w, run, verdicts)                      // summary.json's content, for --json
 //
 // and, for --print and --step, the single tables:

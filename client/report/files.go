@@ -1,14 +1,10 @@
 package report
 
 import (
-	"bufio"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"sort"
 	"time"
 
 	"github.com/gocarina/gocsv"
@@ -17,68 +13,26 @@ import (
 	"paxbank/client/runner"
 )
 
-// Write writes summary.json, summary.txt, history.jsonl, performance.csv and,
-// for large sets, the side files into dir, which must exist. Each is replaced
-// atomically, so Write may be called after every set: whatever happens next,
-// the files of the last call are whole. verdicts belong to run.Sets by position.
-func Write(dir string, run *runner.RunResult, verdicts []check.SetVerdict) error {
-	files := []struct {
-		name  string
-		write func(io.Writer) error
-	}{
-		// The summary comes last: what it names is there by then.
-		{"history.jsonl", func(w io.Writer) error { return History(w, run) }},
-		{"performance.csv", func(w io.Writer) error { return PerformanceCSV(w, run) }},
-		{"summary.txt", func(w io.Writer) error { return text(w, run, verdicts) }},
-		{TransactionsFile, func(w io.Writer) error { return sideTransactions(w, run) }},
-		{LogFile, func(w io.Writer) error { return sideLog(w, run) }},
-		{"summary.json", func(w io.Writer) error { return JSON(w, run, verdicts) }},
-	}
-	for _, f := range files {
-		if (f.name == TransactionsFile || f.name == LogFile) && !anyLarge(run) {
-			continue
-		}
-		if err := writeAtomically(filepath.Join(dir, f.name), f.write); err != nil {
-			return err
-		}
-	}
-	return nil
+// file is one that is made from a run and its verdicts.
+type file struct {
+	name  string
+	write func(io.Writer) error
 }
 
-// writeAtomically writes a file under a temporary name beside it, syncs it and
-// renames it.
-func writeAtomically(path string, write func(io.Writer) error) (err error) {
-	fail := func(err error) error { return fmt.Errorf("cannot write %s: %w", filepath.Base(path), err) }
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fail(err)
+// files lists all of a run directory but the history. The summary comes last:
+// what it names is there by then.
+func files(run *runner.RunResult, verdicts []check.SetVerdict) []file {
+	list := []file{
+		{"performance.csv", func(w io.Writer) error { return PerformanceCSV(w, run) }},
+		{"summary.txt", func(w io.Writer) error { return text(w, run, verdicts) }},
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	w := bufio.NewWriterSize(f, 1<<16)
-	if err := write(w); err != nil {
-		return fail(err)
+	if anyLarge(run) {
+		list = append(list,
+			file{TransactionsFile, func(w io.Writer) error { return sideTransactions(w, run) }},
+			file{LogFile, func(w io.Writer) error { return sideLog(w, run) }},
+		)
 	}
-	if err := w.Flush(); err != nil {
-		return fail(err)
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return fail(err)
-	}
-	if err := f.Sync(); err != nil {
-		return fail(err)
-	}
-	if err := f.Close(); err != nil {
-		return fail(err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fail(err)
-	}
-	return nil
+	return append(list, file{SummaryFile, func(w io.Writer) error { return JSON(w, run, verdicts) }})
 }
 
 func anyLarge(run *runner.RunResult) bool {
@@ -114,114 +68,6 @@ func text(w io.Writer, run *runner.RunResult, verdicts []check.SetVerdict) error
 	rv := check.Combine(verdicts)
 	p.call(func() error { return PrintRun(w, run, &rv, Options{}) })
 	return p.err
-}
-
-// Event is one line of history.jsonl. Times are microseconds since the start of
-// the run. Calls have type "call" and carry everything; the others ("run",
-// "set", "observation", "balances") are what a judge needs besides.
-type Event struct {
-	Type    string `json:"type"`
-	Set     int    `json:"set,omitempty"`
-	StartUS int64  `json:"start_us"`
-	EndUS   int64  `json:"end_us,omitempty"`
-	// Of a call.
-	Client     string `json:"client,omitempty"` // hexadecimal
-	Timestamp  uint64 `json:"timestamp,omitempty"`
-	Line       int    `json:"line,omitempty"`
-	Batch      int    `json:"batch,omitempty"`
-	Command    string `json:"command,omitempty"`
-	Kind       string `json:"kind,omitempty"`
-	Outcome    string `json:"outcome,omitempty"`
-	Value      *int64 `json:"value,omitempty"`
-	Node       string `json:"node,omitempty"`
-	Attempts   int    `json:"attempts,omitempty"`
-	ResolvedUS int64  `json:"resolved_us,omitempty"`
-	Message    string `json:"message,omitempty"`
-	// Of a run, a set or an observation.
-	TestSet  string           `json:"testset,omitempty"`
-	Text     string           `json:"text,omitempty"`
-	Live     []string         `json:"live,omitempty"`
-	Quorum   []string         `json:"quorum,omitempty"` // clusters with a quorum at the end
-	Topology *Topology        `json:"topology,omitempty"`
-	Balances map[string]int64 `json:"balances,omitempty"`
-}
-
-// History writes history.jsonl: every call, marker, reset and observation, and
-// the balances before and after each set, one JSON object a line, each set's in
-// the order in which they began. It is enough to judge the run again.
-func History(w io.Writer, run *runner.RunResult) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	head := Event{Type: "run", TestSet: run.TestSet, Text: run.Started.UTC().Format(time.RFC3339Nano)}
-	if run.Topology != nil {
-		t := topologyOf(run.Topology)
-		head.Topology = &t
-	}
-	if err := e.Encode(&head); err != nil {
-		return err
-	}
-	for i := range run.Sets {
-		for _, ev := range events(&run.Sets[i]) {
-			if err := e.Encode(&ev); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func events(set *runner.SetResult) []Event {
-	number := set.Set.Number
-	begin := Event{Type: "set", Set: number, StartUS: set.Started.Microseconds(), EndUS: set.Ended.Microseconds(),
-		Live: set.Live, Quorum: set.QuorumAtEnd, Balances: textKeys(set.StartBalances)}
-	if set.Topology != nil {
-		t := topologyOf(set.Topology)
-		begin.Topology = &t
-	}
-	if set.Skipped {
-		begin.Text = "skipped"
-	}
-	var out []Event
-	for i := range set.Calls {
-		c := &set.Calls[i]
-		ev := Event{Type: "call", Set: number, StartUS: c.Start.Microseconds(), EndUS: c.End.Microseconds(),
-			Client: fmt.Sprintf("%016x", c.ClientID), Timestamp: c.Timestamp, Line: c.Command.Line, Batch: c.Batch, Command: c.Command.Text,
-			Kind: c.Kind, Outcome: string(c.Outcome), Node: c.Node, Attempts: c.Attempts, Message: c.Message}
-		if c.Outcome == runner.Value {
-			ev.Value = &c.Value
-		}
-		if c.Resolved {
-			ev.ResolvedUS = c.ResolvedAt.Microseconds()
-		}
-		out = append(out, ev)
-	}
-	for _, o := range set.Observations {
-		out = append(out, Event{Type: "observation", Set: number, StartUS: o.At.Microseconds(), Line: o.Line, Text: o.Text})
-	}
-	sort.SliceStable(out, func(i, j int) bool { return out[i].StartUS < out[j].StartUS })
-	for _, problem := range set.Problems {
-		out = append(out, Event{Type: "problem", Set: number, StartUS: set.Ended.Microseconds(), Text: problem})
-	}
-	for i := range set.Nodes {
-		n := &set.Nodes[i]
-		ev := Event{Type: "balances", Set: number, StartUS: set.Ended.Microseconds(), Node: n.ID, Balances: textKeys(n.Balances), Message: n.Err}
-		if !n.Live {
-			ev.Text = "down"
-		}
-		out = append(out, ev)
-	}
-	return append([]Event{begin}, out...)
-}
-
-func textKeys(balances map[int64]int64) map[string]int64 {
-	if balances == nil {
-		return nil
-	}
-	out := make(map[string]int64, len(balances))
-	for item, b := range balances {
-		out[fmt.Sprint(item)] = b
-	}
-	return out
 }
 
 // perfRow is a row of performance.csv: a set and a kind ("all", "intra",

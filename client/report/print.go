@@ -38,7 +38,7 @@ func PrintSet(w io.Writer, set *runner.SetResult, v *check.SetVerdict, opts Opti
 			p.printf("\n… %d more items were read\n", len(read)-i)
 			break
 		}
-		p.title("PrintBalance(%d)", item)
+		p.title("PrintBalance(%s)", set.Topology.ItemName(item))
 		p.call(func() error { return PrintBalance(w, set, item) })
 	}
 	p.call(func() error { return PrintViews(w, set) })

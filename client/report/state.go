@@ -69,7 +69,7 @@ func printDB(w io.Writer, set *runner.SetResult, most int) error {
 
 // dbRow is an item's row of PrintDB, and whether live replicas differ.
 func dbRow(set *runner.SetResult, byCluster [][]*runner.NodeState, item int64) (row []string, differs bool) {
-	row = []string{strconv.FormatInt(item, 10)}
+	row = []string{set.Topology.ItemName(item)}
 	owner, _ := set.Topology.Items.Cluster(item)
 	first := ""
 	for c, nodes := range byCluster {
@@ -272,7 +272,7 @@ func PrintLocks(w io.Writer, set *runner.SetResult) error {
 	for i := range set.Nodes {
 		n := &set.Nodes[i]
 		for _, l := range n.LockTable {
-			t.add(label(set, n), strconv.FormatInt(l.Item, 10), l.TxnID, span(l.Held), strconv.Itoa(l.Waiters))
+			t.add(label(set, n), set.Topology.ItemName(l.Item), l.TxnID, span(l.Held), strconv.Itoa(l.Waiters))
 		}
 	}
 	if len(t.rows) == 0 {

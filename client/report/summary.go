@@ -13,6 +13,9 @@ import (
 // version; a change of meaning makes a new one.
 const Schema = "paxbank.summary/1"
 
+// SummaryFile is the summary's name in a run directory.
+const SummaryFile = "summary.json"
+
 // SideFileThreshold is the number of transactions above which a set's
 // transactions and logs are written to side files instead of the summary.
 const SideFileThreshold = 10_000

@@ -113,7 +113,7 @@ func (s *setRun) node(ctx context.Context, st *NodeState, named []int64) (views 
 	err = drain(log, err, func(m *pb.LogReply) {
 		st.CheckpointIndex = max(st.CheckpointIndex, m.GetCheckpointIndex())
 		for _, e := range m.GetEntries() {
-			st.Log = append(st.Log, logRow(e))
+			st.Log = append(st.Log, s.logRow(e))
 		}
 	})
 	if err != nil {
@@ -122,7 +122,7 @@ func (s *setRun) node(ctx context.Context, st *NodeState, named []int64) (views 
 	if reply, err := inspect.TransactionStatus(ctx, &pb.TransactionStatusRequest{}); err == nil {
 		for _, row := range reply.GetRows() {
 			st.Statuses = append(st.Statuses, StatusRow{
-				Seq: row.GetSeq(), Status: row.GetStatus(), Phase: row.GetPhase(), Text: transferText(row.GetTransfer()),
+				Seq: row.GetSeq(), Status: row.GetStatus(), Phase: row.GetPhase(), Text: s.transferText(row.GetTransfer()),
 				ClientID: row.GetClientId(), Timestamp: row.GetTimestamp(),
 			})
 		}
@@ -158,11 +158,11 @@ func drain[M any](stream grpc.ServerStreamingClient[M], err error, each func(*M)
 	return err
 }
 
-func logRow(e *pb.LogEntry) LogRow {
+func (r *Runner) logRow(e *pb.LogEntry) LogRow {
 	t := e.GetTransfer()
 	return LogRow{
 		Index: e.GetIndex(), Seq: e.GetSeq(), PeerSeq: e.GetPeerSeq(),
-		Phase: e.GetPhase(), Role: e.GetRole(), Kind: e.GetKind(), TxnID: e.GetTxnId(), Text: entryText(e),
+		Phase: e.GetPhase(), Role: e.GetRole(), Kind: e.GetKind(), TxnID: e.GetTxnId(), Text: r.entryText(e),
 		Status: e.GetStatus(), Effect: e.GetEffect(), Ballot: e.GetBallot(), Origin: e.GetOrigin(),
 		ClientID: e.GetClientId(), Timestamp: e.GetTimestamp(),
 		From: t.GetFrom(), To: t.GetTo(), Amount: t.GetAmount(),
@@ -170,18 +170,18 @@ func logRow(e *pb.LogEntry) LogRow {
 }
 
 // entryText is a transfer as the test set writes it, or what else the entry is.
-func entryText(e *pb.LogEntry) string {
+func (r *Runner) entryText(e *pb.LogEntry) string {
 	if e.GetTransfer() == nil {
 		return e.GetKind()
 	}
-	return transferText(e.GetTransfer())
+	return r.transferText(e.GetTransfer())
 }
 
-func transferText(t *pb.Transfer) string {
+func (r *Runner) transferText(t *pb.Transfer) string {
 	if t == nil {
 		return ""
 	}
-	return fmt.Sprintf("(%d, %d, %d)", t.GetFrom(), t.GetTo(), t.GetAmount())
+	return fmt.Sprintf("(%s, %s, %d)", r.topology.ItemName(t.GetFrom()), r.topology.ItemName(t.GetTo()), t.GetAmount())
 }
 
 // mergeViews makes one list of the nodes' views: each message once, with those
@@ -209,7 +209,7 @@ func (s *setRun) mergeViews(byNode [][]*pb.NewView) []View {
 					FirstIndex: v.GetFirstIndex(), CommitIndex: v.GetCommitIndex(),
 				}
 				for _, e := range v.GetEntries() {
-					view.Entries = append(view.Entries, logRow(e))
+					view.Entries = append(view.Entries, s.logRow(e))
 				}
 				views = append(views, view)
 			}
@@ -305,7 +305,7 @@ func (r *Runner) Timelines(ctx context.Context, client, timestamp uint64) ([]Tim
 	for i, list := range byNode {
 		for _, t := range list {
 			all = append(all, Timeline{
-				Node: r.nodes[i], Role: t.GetRole(), TxnID: t.GetTxnId(), Text: transferText(t.GetTransfer()),
+				Node: r.nodes[i], Role: t.GetRole(), TxnID: t.GetTxnId(), Text: r.transferText(t.GetTransfer()),
 				Outcome: t.GetOutcome(), Reason: t.GetReason(), Item: t.GetItem(), Seq: t.GetSeq(), PeerSeq: t.GetPeerSeq(),
 				Locked: at(t.GetLockedUs()), PrepareSent: at(t.GetPrepareSentUs()), PrepareChosen: at(t.GetPrepareChosenUs()),
 				ParticipantPrepared: at(t.GetParticipantPreparedUs()), DecisionChosen: at(t.GetDecisionChosenUs()),

@@ -150,12 +150,41 @@ type SetResult struct {
 	// StartBalances are the balances the set started from, when not the
 	// topology's (--keep-state); nil otherwise.
 	StartBalances map[int64]int64
+	// Semantics is what the judge lets an implementation do: strict or course; ""
+	// is strict. The runner does nothing differently for it.
+	Semantics string
+	// Crashed are the nodes whose process ended by itself, with how.
+	Crashed map[string]string
 	// Problems are things that kept the set from being carried out as written
 	// (a wait that timed out, a node that could not be restarted). Any makes the
 	// set's verdict unknown at best.
 	Problems []string
 	// Skipped: the user skipped the set (--step).
 	Skipped bool
+	// Order, Fault and Deadline (of a command) are how the set was run.
+	Order, Fault string
+	Deadline     time.Duration
+	// QuietOffered: some node reported Status.quiet, so what was waited for before
+	// each marker was on disk.
+	QuietOffered bool
+	// Audit are the items that were read back at the end, ascending; nil when none
+	// was.
+	Audit []AuditRead
+	// Unfinished says why the set was not carried out to its end (the nodes could
+	// not be used, the user interrupted it), so that nothing can be said of what is
+	// missing; "" when it was. Whoever runs the set fills it in.
+	Unfinished string
+}
+
+// AuditRead is a read that the runner itself made through the bank once a set
+// was quiet, to hold against what the nodes say that they hold. It counts in no
+// measurement.
+type AuditRead struct {
+	Item    int64
+	Outcome Outcome // Value, or that of a read that was not answered
+	Value   int64
+	Node    string // that answered
+	Message string
 }
 
 // RunResult is one run of one test set.

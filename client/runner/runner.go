@@ -173,7 +173,7 @@ func New(opt Options) (*Runner, error) {
 // When ctx ends, commands that have not ended yet stay unknown, and the state of
 // the nodes is still collected.
 func (r *Runner) RunSet(ctx context.Context, set testset.Set) (SetResult, error) {
-	res := SetResult{Set: set, Topology: r.topology, Started: r.now()}
+	res := SetResult{Set: set, Topology: r.topology, Started: r.now(), Order: r.opt.Order, Fault: r.opt.Fault, Deadline: r.opt.Deadline}
 	res.Live = r.liveNodes(set)
 	run := &setRun{Runner: r, res: &res, mute: map[string]bool{}}
 	err := run.start(ctx)
@@ -184,11 +184,13 @@ func (r *Runner) RunSet(ctx context.Context, set testset.Set) (SetResult, error)
 		r.opt.Progress(fmt.Sprintf("set %d: waiting until the nodes are quiet", set.Number))
 		run.resolveOpen(ctx)
 		run.settle(ctx, lingerEnd)
+		run.audit(ctx)
 	}
 	if ctx.Err() != nil {
 		run.problem("interrupted")
 	}
 	run.unexpectedEnds()
+	res.QuietOffered = r.quietOffered
 	for _, id := range r.nodes {
 		if r.live[id] {
 			res.LiveAtEnd = append(res.LiveAtEnd, id)
@@ -300,7 +302,10 @@ func (s *setRun) unexpectedEnds() {
 	for _, id := range slices.Sorted(maps.Keys(ended)) {
 		if !s.ended[id] {
 			s.ended[id] = true
-			s.problem("node %s ended by itself (%s): see nodes/%s.log", id, ended[id], id)
+			if s.res.Crashed == nil {
+				s.res.Crashed = map[string]string{}
+			}
+			s.res.Crashed[id] = ended[id]
 			s.observe(0, "node %s ended by itself (%s)", id, ended[id])
 		}
 	}

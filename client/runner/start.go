@@ -178,11 +178,26 @@ func (s *setRun) awaitLeaders(ctx context.Context) (others []string) {
 			continue
 		}
 		s.session.SetLeader(c, leaders[c])
+		if contact := s.contact(c); contact != "" {
+			s.session.SetLeader(c, contact)
+		}
 		if first := s.liveIn(c)[0]; first != leaders[c] {
 			others = append(others, fmt.Sprintf("%s (by %s, not %s)", cl.ID, leaders[c], first))
 		}
 	}
 	return others
+}
+
+// contact is the live node of a cluster that the test set wants clients to turn
+// to first; "" when it names none.
+func (s *setRun) contact(cluster int) string {
+	live := s.liveIn(cluster)
+	for _, id := range s.res.Set.Contacts {
+		if slices.Contains(live, id) {
+			return id
+		}
+	}
+	return ""
 }
 
 // leaderOf is the live node of a cluster that says it leads and is ready; ""

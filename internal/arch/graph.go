@@ -73,7 +73,7 @@ func checkImports(pkgs []*pkg) (findings []string) {
 			}
 		}
 		for _, dep := range p.Deps {
-			if matchesAny(notReached, dep) && !slices.Contains(p.Imports, dep) {
+			if matchesAny(notReached, dep) && !rule.distant && !slices.Contains(p.Imports, dep) {
 				findings = append(findings, fmt.Sprintf("%s is pure and depends on %s", p.local(), dep))
 			}
 		}

@@ -10,6 +10,8 @@ type purity struct {
 	// durations: may import time, for time.Duration. Nobody may ask for the time
 	// or wait for it to pass.
 	durations bool
+	// distant: what it imports may depend on the network, as reading CSV does.
+	distant bool
 }
 
 // pure lists the packages that decide and never act: no I/O, no clock, no
@@ -19,6 +21,7 @@ var pure = map[string]purity{
 	"internal/topology": {},
 	// Calls have offsets on the run's clock, and the search has a budget.
 	"internal/history": {durations: true},
+	"client/oracle":    {distant: true},
 	"server/ids":       {},
 	"server/bank":      {},
 	"server/paxos":     {},
@@ -93,6 +96,10 @@ var arrows = []arrow{
 		why: "what a run is made of is read before anything runs"},
 	{from: "client/launch", never: []string{"client/session", "client/runner", "client/check", "client/report", "client/bench"},
 		why: "processes are started without knowing what for"},
+	{from: "client/bench", never: []string{"client/runner", "client/check", "client/report"},
+		why: "measuring has its own way to drive and to judge; a test set is not its business"},
+	{from: "client/oracle", only: []string{"client/testset", "internal/topology"},
+		why: "what must happen follows from the test set and the topology alone"},
 	{from: "client/doctor", only: []string{"client/launch", "internal/topology", "internal/topologypb", "proto/..."},
 		why: "the doctor examines nodes by the contract alone"},
 	{from: "client/session", never: []string{"client/launch", "client/runner", "client/check", "client/report", "client/bench"},

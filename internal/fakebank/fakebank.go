@@ -7,6 +7,7 @@ package fakebank
 
 import (
 	"context"
+	"maps"
 	"net"
 	"sync"
 
@@ -37,6 +38,9 @@ type Bank struct {
 	NoStream bool
 	// NoQuiet: Status does not offer quiet.
 	NoQuiet bool
+	// Keep: a disconnected node shows what it had, as it should, and not what the
+	// others have since. Set before the first call.
+	Keep bool
 	// Decide, when set, chooses the fate of a transfer at the leader; it is called
 	// under the bank's lock.
 	Decide func(node string, q *pb.TransactionRequest) Fate
@@ -44,12 +48,17 @@ type Bank struct {
 	// called before its answer leaves. Not under the lock.
 	OnTransfer func(q *pb.TransactionRequest) func()
 
+	// Credit, when set, is what the receiver of a committed transfer gets; anything
+	// but the amount is a bug for a judge to find. epoch is that of the request,
+	// down the number of nodes of the receiver's cluster that are not live. It is
+	// called under the bank's lock.
+	Credit func(q *pb.TransactionRequest, epoch uint64, down int) int64
+
 	topology *topology.Topology
 
 	mu       sync.Mutex
 	nodes    []*Node
-	balances map[int64]int64
-	modified map[int64]bool
+	balances map[int64]int64 // of modified items
 	outcomes map[[2]uint64]pb.Result
 	// Requests counts what arrived at each node's Bank service.
 	requests map[string]int
@@ -71,6 +80,13 @@ type Node struct {
 	configured bool
 	elections  uint64
 	gone       chan struct{} // closed when the node is disconnected or stopped
+	kept       replica       // what it had when it was disconnected
+}
+
+// replica is what a node holds.
+type replica struct {
+	balances map[int64]int64 // of modified items
+	log      []*pb.LogEntry
 }
 
 // Start starts all nodes of t and returns the bank. Stop it.
@@ -126,9 +142,11 @@ func (b *Bank) Stop() {
 
 func (b *Bank) clear() {
 	b.balances = map[int64]int64{}
-	b.modified = map[int64]bool{}
 	b.outcomes = map[[2]uint64]pb.Result{}
 	b.log = make([][]*pb.LogEntry, len(b.topology.Clusters))
+	for _, n := range b.nodes {
+		n.kept = replica{}
+	}
 }
 
 // Begin makes all nodes live at an epoch, without the Control service.
@@ -228,6 +246,10 @@ func (n *Node) setLive(live bool) {
 	if n.live == live {
 		return
 	}
+	if !live {
+		held := n.replica()
+		n.kept = replica{balances: maps.Clone(held.balances), log: held.log}
+	}
 	n.live = live
 	if live {
 		n.gone = make(chan struct{})
@@ -239,6 +261,22 @@ func (n *Node) setLive(live bool) {
 	}
 }
 
+// replica is what the node holds now.
+func (n *Node) replica() replica {
+	if n.bank.Keep && !n.live {
+		return n.kept
+	}
+	return replica{balances: n.bank.balances, log: n.bank.log[n.cluster]}
+}
+
+// balance of an item as the node has it.
+func (n *Node) balance(item int64) int64 {
+	if v, ok := n.replica().balances[item]; ok {
+		return v
+	}
+	return n.bank.topology.Balance(item)
+}
+
 func (n *Node) hangUp() {
 	select {
 	case <-n.gone:
@@ -248,13 +286,18 @@ func (n *Node) hangUp() {
 }
 
 func (b *Bank) quorum(cluster int) bool {
-	live := 0
+	return b.down(cluster) < (len(b.topology.Clusters[cluster].Nodes)+1)/2
+}
+
+// down is the number of a cluster's nodes that are not live.
+func (b *Bank) down(cluster int) int {
+	down := 0
 	for _, n := range b.nodes {
-		if n.cluster == cluster && n.live {
-			live++
+		if n.cluster == cluster && !n.live {
+			down++
 		}
 	}
-	return live >= len(b.topology.Clusters[cluster].Nodes)/2+1
+	return down
 }
 
 func (b *Bank) leader(cluster int) string {
@@ -358,8 +401,11 @@ func (b *Bank) do(q *pb.TransactionRequest) pb.Result {
 	default:
 		r = pb.Result_RESULT_COMMITTED
 		b.balances[t.GetFrom()] = b.balance(t.GetFrom()) - t.GetAmount()
-		b.balances[t.GetTo()] = b.balance(t.GetTo()) + t.GetAmount()
-		b.modified[t.GetFrom()], b.modified[t.GetTo()] = true, true
+		credit := t.GetAmount()
+		if b.Credit != nil {
+			credit = b.Credit(q, q.GetEpoch(), b.down(to))
+		}
+		b.balances[t.GetTo()] = b.balance(t.GetTo()) + credit
 	}
 	b.outcomes[key] = r
 	for _, c := range map[bool][]int{true: {from}, false: {from, to}}[from == to] {

@@ -3,6 +3,7 @@ package fakebank
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -168,7 +169,7 @@ func (s controlService) Status(context.Context, *pb.StatusRequest) (*pb.StatusRe
 		st.Leader, st.Quorum = b.leader(n.cluster), b.quorum(n.cluster)
 		st.Ready = st.Leader == n.id
 	}
-	index := uint64(len(b.log[n.cluster]))
+	index := uint64(len(n.replica().log))
 	st.LastIndex, st.CommitIndex, st.AppliedIndex = index, index, index
 	return st, nil
 }
@@ -185,7 +186,7 @@ func (s inspectService) Balance(_ context.Context, q *pb.BalanceRequest) (*pb.Ba
 	reply := &pb.BalanceReply{}
 	for _, item := range q.GetItems() {
 		if c, ok := b.topology.Items.Cluster(item); ok && c == s.n.cluster {
-			reply.Items = append(reply.Items, &pb.BalanceReply_Item{Item: item, Balance: b.balance(item)})
+			reply.Items = append(reply.Items, &pb.BalanceReply_Item{Item: item, Balance: s.n.balance(item)})
 		}
 	}
 	return reply, nil
@@ -195,9 +196,9 @@ func (s inspectService) Database(_ *pb.DatabaseRequest, stream grpc.ServerStream
 	b := s.n.bank
 	b.mu.Lock()
 	reply := &pb.DatabaseReply{}
-	for item := range b.modified {
+	for item := range s.n.replica().balances {
 		if c, _ := b.topology.Items.Cluster(item); c == s.n.cluster {
-			reply.Items = append(reply.Items, &pb.BalanceReply_Item{Item: item, Balance: b.balance(item)})
+			reply.Items = append(reply.Items, &pb.BalanceReply_Item{Item: item, Balance: s.n.balance(item)})
 		}
 	}
 	b.mu.Unlock()
@@ -207,7 +208,7 @@ func (s inspectService) Database(_ *pb.DatabaseRequest, stream grpc.ServerStream
 func (s inspectService) Log(_ *pb.LogRequest, stream grpc.ServerStreamingServer[pb.LogReply]) error {
 	b := s.n.bank
 	b.mu.Lock()
-	reply := &pb.LogReply{Entries: append([]*pb.LogEntry(nil), b.log[s.n.cluster]...)}
+	reply := &pb.LogReply{Entries: slices.Clone(s.n.replica().log)}
 	b.mu.Unlock()
 	return stream.Send(reply)
 }
