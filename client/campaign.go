@@ -12,6 +12,7 @@ import (
 
 	"paxbank/client/check"
 	"paxbank/client/drive"
+	"paxbank/client/report"
 	"paxbank/client/runner"
 	"paxbank/client/stats"
 )
@@ -198,7 +199,7 @@ func (k *campaign) print(w io.Writer) error {
 			rate, s.Interval.String(), string(s.Class), string(s.Verdict)})
 	}
 	fmt.Fprintf(w, "Pass rates of %s in %d of %d runs\n", k.TestSet, len(k.Runs), k.Requested)
-	if err := printTable(w, []string{">Set", ">Runs", ">Pass", ">Fail", ">Unknown", ">Pass rate", "95 % interval", "Class", "Verdict"}, rows); err != nil {
+	if err := report.PrintTable(w, []string{">Set", ">Runs", ">Pass", ">Fail", ">Unknown", ">Pass rate", "95 % interval", "Class", "Verdict"}, rows); err != nil {
 		return err
 	}
 	if k.RepeatFailed {

@@ -73,7 +73,7 @@ func (x *comparison) print(w io.Writer) error {
 		rows = append(rows, []string{strconv.Itoa(s.Set), strconv.Itoa(s.Commands), orNotRun(s.A), orNotRun(s.B),
 			strconv.Itoa(n[diff.Bug]), strconv.Itoa(n[diff.Freedom]), strconv.Itoa(n[diff.Undecidable])})
 	}
-	if err := printTable(w, []string{">Set", ">Commands", "A", "B", ">Bugs", ">Permitted", ">Undecidable"}, rows); err != nil {
+	if err := report.PrintTable(w, []string{">Set", ">Commands", "A", "B", ">Bugs", ">Permitted", ">Undecidable"}, rows); err != nil {
 		return err
 	}
 	for i := range x.Sets {
@@ -115,7 +115,7 @@ func (s *comparedSet) print(w io.Writer) error {
 			}
 		}
 	}
-	if err := printTable(w, []string{"Class", "What", "Where", "A", "B"}, rows); err != nil {
+	if err := report.PrintTable(w, []string{"Class", "What", "Where", "A", "B"}, rows); err != nil {
 		return err
 	}
 	for _, why := range whys {

@@ -5,7 +5,7 @@
 // The files: main.go the command line and exit codes, driver.go and flags.go what
 // the commands share, and one file a command; step.go has the questions of --step,
 // repeat.go and campaign.go run --repeat, reproduction.go what shrink leaves
-// behind, comparison.go what diff does, table.go their tables.
+// behind, comparison.go what diff does.
 package main
 
 import (

@@ -11,6 +11,7 @@ import (
 
 	"paxbank/client/check"
 	"paxbank/client/drive"
+	"paxbank/client/oracle"
 	"paxbank/client/plan"
 	"paxbank/client/runner"
 	"paxbank/client/stats"
@@ -70,7 +71,7 @@ func create(t *testing.T, path string) *os.File {
 func attached(results string) driveFlags {
 	return driveFlags{
 		nodeFlags:    nodeFlags{Attach: true},
-		conductFlags: conductFlags{Order: runner.OrderConflict, Fault: runner.FaultPause, Deadline: runner.DefaultDeadline, Results: results},
+		conductFlags: conductFlags{Order: runner.OrderConflict, Fault: runner.FaultPause, Deadline: runner.DefaultDeadline, Semantics: oracle.Strict, Results: results},
 	}
 }
 
