@@ -7,6 +7,7 @@ import (
 
 	"paxbank/client/check"
 	"paxbank/client/diff"
+	"paxbank/client/report"
 )
 
 // comparison is diff.json: what two implementations made of the same test set.
