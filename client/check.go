@@ -29,7 +29,7 @@ func (c *checkCommand) run(d *driver) (int, error) {
 		for _, s := range p.Sets {
 			commands += len(s.Commands)
 		}
-		d.note("%s: %d sets, %d commands, %d expectations, %d warnings", p.Path, len(p.Sets), commands, len(p.Expected), len(p.Warnings))
+		d.note("%s: %s, %s, %s, %s", p.Path, count(len(p.Sets), "set"), count(commands, "command"), count(len(p.Expected), "expectation"), count(len(p.Warnings), "warning"))
 		if c.Quiet {
 			continue
 		}
