@@ -39,7 +39,10 @@ func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
 		return protobuf.Unmarshal(data, v)
 	}
 	n := data.Len()
-	if cap(in.Bytes) < n {
+	switch {
+	case in.Bytes == nil: // used once: what is read may keep parts of it
+		in.Bytes = make([]byte, n)
+	case cap(in.Bytes) < n:
 		in.Bytes = make([]byte, n, n+n/2)
 	}
 	in.Bytes = in.Bytes[:n]

@@ -79,9 +79,10 @@ type callTable struct {
 	open   int
 }
 
-// placeBits of a call's number tell its place; the queue and what the core
-// admits stay far below that many calls.
-const placeBits = 24
+// placeBits of a call's number tell its place. The queue (maxQueuedCalls) and what
+// the core admits by default (65,536 requests, each with up to 1,024 calls) stay
+// below that many calls.
+const placeBits = 27
 
 func (t *callTable) add(s sink, request ids.Request) (number uint64) {
 	var place uint32
@@ -157,8 +158,11 @@ const (
 	maxKeptEvents = 1 << 13
 )
 
-// newEvents returns an empty slice of events with room for about n.
+// newEvents returns an empty slice of events with room for about n, or for as
+// many as are worth keeping: n comes from the size of a message, which anybody
+// can make large.
 func newEvents(n int) []replica.Event {
+	n = min(n, maxKeptEvents)
 	if p, ok := eventSlices.Get().(*[]replica.Event); ok && cap(*p) >= n {
 		return *p
 	}

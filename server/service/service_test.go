@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -256,6 +257,20 @@ func TestReadStream(t *testing.T) {
 	}
 	if err := s.CloseSend(); err != nil {
 		t.Fatal(err)
+	}
+	// A message of nothing but crowds ends its own stream and nothing else.
+	crowd, err := leader.ReadStream(b.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := crowd.Send(&pb.ReadRequestBatch{Epoch: b.epoch + 1, Reads: slices.Repeat([]*pb.NumberedRead{{}}, maxOpenCalls+1)}); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = crowd.Recv()
+	}
+	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "calls in one message") {
+		t.Errorf("a crowd of reads: %v", err)
 	}
 	got := map[uint64]*pb.ReadReply{}
 	for {

@@ -18,8 +18,11 @@ import (
 )
 
 // maxOpenCalls is how many calls of one stream may wait for an answer before no
-// more are read.
+// more are read, and how many one message may hold.
 const maxOpenCalls = 1 << 16
+
+// errCrowd ends a stream whose message holds more.
+var errCrowd = fmt.Errorf("more than %d calls in one message", maxOpenCalls)
 
 // SubmitStream implements Bank.
 func (n *Node) SubmitStream(s pb.Bank_SubmitStreamServer) error {
@@ -121,10 +124,13 @@ func (n *Node) readSubmits(inc *incarnation, calls *streamCalls, batch []byte) (
 	events = newEvents(len(batch)/40 + 1)
 	now := n.now()
 	var q submitRequest
-	for {
+	for count := 0; ; {
 		var more bool
 		if batch, more, err = nextRequest(batch, &q); err != nil || !more {
 			return events, answered, err
+		}
+		if count++; count > maxOpenCalls {
+			return events, answered, errCrowd
 		}
 		calls.add(1)
 		e, refused := n.submitEvent(inc, now, &q)
@@ -148,10 +154,13 @@ func (n *Node) readReads(inc *incarnation, calls *streamCalls, message []byte) (
 	events = newEvents(len(message)/8 + 1)
 	now := n.now()
 	var q readRequest
-	for rest := message; ; {
+	for rest, count := message, 0; ; {
 		var more bool
 		if rest, more, err = nextRead(rest, &q); err != nil || !more {
 			return events, answered, err
+		}
+		if count++; count > maxOpenCalls {
+			return events, answered, errCrowd
 		}
 		calls.add(1)
 		if strange != "" {

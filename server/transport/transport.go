@@ -193,7 +193,7 @@ func (t *Transport) receive(l *link, envelope []byte) {
 		t.log.Warn("envelope dropped", "from", l.peer.ID, "error", err)
 		return
 	}
-	if h.topology != s.Topology || h.epoch != s.Epoch || ids.Node(h.from) != l.peer.Number {
+	if h.topology != s.Topology || h.epoch != s.Epoch || h.from != uint32(l.peer.Number) {
 		t.strange.Add(uint64(messages))
 		return
 	}
