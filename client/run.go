@@ -68,8 +68,26 @@ func (c *runCommand) run(d *driver) (int, error) {
 	if err != nil {
 		return check.ExitUsage, err
 	}
+	if impl.Sandbox != nil {
+		d.note("sandbox: %s", impl.Sandbox.Describe(impl.OwnNetwork()))
+	}
 	ctx, stop := d.interruptible()
 	defer stop()
+	var grades []*report.Grade
+	if step := report.GitHubFrom(os.Getenv); step != nil {
+		log := d.stdout
+		if c.JSON {
+			log = d.stderr
+		}
+		if err := step.Begin(log); err != nil {
+			return check.ExitInternal, err
+		}
+		defer func() {
+			if err := step.Finish(log, report.Join(grades)); err != nil {
+				d.note("client: the step of GitHub Actions: %v", err)
+			}
+		}()
+	}
 	code := check.ExitPass
 	for i, p := range plans {
 		var one int
@@ -77,7 +95,7 @@ func (c *runCommand) run(d *driver) (int, error) {
 		if c.Repeat != nil {
 			one, err = c.runRepeated(ctx, d, p, impl, budget)
 		} else {
-			one, quit, err = c.runPlan(ctx, d, p, impl)
+			one, quit, err = c.runPlan(ctx, d, p, impl, &grades)
 		}
 		code = graver(code, one)
 		if err != nil {
@@ -99,7 +117,7 @@ func (c *runCommand) run(d *driver) (int, error) {
 
 // runPlan runs one test set and returns its exit code. Whatever happens, what
 // was started is stopped and what there is is written.
-func (c *runCommand) runPlan(ctx context.Context, d *driver, p *plan.Plan, impl drive.Implementation) (code int, quit bool, err error) {
+func (c *runCommand) runPlan(ctx context.Context, d *driver, p *plan.Plan, impl drive.Implementation, grades *[]*report.Grade) (code int, quit bool, err error) {
 	dir, err := drive.RunDir(c.Results, p.Path, time.Now())
 	if err != nil {
 		return check.ExitUsage, false, &exitError{check.ExitUsage, err}
@@ -124,6 +142,7 @@ func (c *runCommand) runPlan(ctx context.Context, d *driver, p *plan.Plan, impl 
 	}
 	o.After = x.after
 	res, err := drive.Run(ctx, p, o)
+	*grades = append(*grades, res.Grade())
 	if left := res.Left(); res.Quit && left > 0 {
 		d.note("quit: sets that were not run: %d", left)
 	}

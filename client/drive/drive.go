@@ -27,6 +27,7 @@ import (
 	"paxbank/client/plan"
 	"paxbank/client/report"
 	"paxbank/client/runner"
+	"paxbank/client/sandbox"
 	"paxbank/client/session"
 	"paxbank/client/testset"
 	"paxbank/internal/topology"
@@ -41,7 +42,13 @@ type Implementation struct {
 	Attach bool
 	// Name is the command as the user gave it; "" for our own server.
 	Name string
+	// Listen and Sandbox are as in launch.Config.
+	Listen  string
+	Sandbox *sandbox.Policy
 }
+
+// OwnNetwork reports whether contained nodes have no network but a loopback each.
+func (i *Implementation) OwnNetwork() bool { return i.Listen == launch.ListenUnix }
 
 // Answer to the question before a set.
 type Answer int
@@ -86,7 +93,12 @@ type Result struct {
 	Verdicts []check.SetVerdict
 	Dir      string
 	Quit     bool // Before or After ended it
+
+	planned []report.Planned
 }
+
+// Grade is what the run was worth, with a section for each planned set.
+func (r *Result) Grade() *report.Grade { return report.FromRun(&r.Run, r.Verdicts, r.planned...) }
 
 // Verdict of the whole run.
 func (r *Result) Verdict() check.RunVerdict { return check.Combine(r.Verdicts) }
@@ -149,6 +161,9 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (res *Result, err error) 
 	// Nothing that was started outlives a panic; it is the caller's to report.
 	defer x.close()
 	if err = x.keepInputs(); err == nil {
+		err = x.begin()
+	}
+	if err == nil {
 		err = x.sets(ctx)
 	}
 	x.res.Run.Interrupted = ctx.Err() != nil
@@ -169,6 +184,21 @@ func (x *run) keepInputs() error {
 		if err := os.WriteFile(filepath.Join(x.Dir, in.Name), in.Data, 0o644); err != nil {
 			return fmt.Errorf("writing results: %w", err)
 		}
+	}
+	return nil
+}
+
+// begin writes the grade with no points for any set, for the case that the run
+// dies before the first one ended.
+func (x *run) begin() error {
+	for i := range x.plan.Sets {
+		set := &x.plan.Sets[i]
+		// What a set is worth is what it would be worth if it were skipped.
+		v := check.Judge(&runner.SetResult{Set: set.Set, Topology: set.Topology, Skipped: true}, x.plan.Expected)
+		x.res.planned = append(x.res.planned, report.Planned{Set: set.Number, Line: set.Line, Max: v.MaxScore})
+	}
+	if err := x.recorder.Begin(&x.res.Run, x.res.planned); err != nil {
+		return fmt.Errorf("writing results: %w", err)
 	}
 	return nil
 }
@@ -245,7 +275,7 @@ func (x *run) open(ctx context.Context, t *topology.Topology) error {
 	if !x.Attach {
 		x.Progress(fmt.Sprintf("starting %d nodes", len(t.Nodes())))
 		fleet, err := launch.Start(ctx, launch.Config{
-			Topology: t, Command: x.Command,
+			Topology: t, Command: x.Command, Listen: x.Listen, Sandbox: x.Sandbox,
 			LogDir:  filepath.Join(x.Dir, "nodes"),
 			DataDir: filepath.Join(x.Dir, "data"),
 		})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/gocarina/gocsv"
@@ -17,22 +18,57 @@ import (
 type file struct {
 	name  string
 	write func(io.Writer) error
+	// rendered from what other files hold: nothing is lost with it.
+	rendered bool
+}
+
+// Names of the files that a Grade is rendered into, in a run directory.
+const (
+	GradescopeFile = "results.json"
+	JUnitFile      = "junit.xml"
+	MarkdownFile   = "report.md"
+	HTMLFile       = "report.html"
+)
+
+// gradeFiles are the renderings of a grade.
+func gradeFiles(g *Grade) []file {
+	list := []file{}
+	for _, f := range []struct {
+		name  string
+		write func(io.Writer, *Grade) error
+	}{{GradescopeFile, Gradescope}, {JUnitFile, JUnit}, {MarkdownFile, Markdown}, {HTMLFile, HTML}} {
+		list = append(list, file{f.name, func(w io.Writer) error { return f.write(w, g) }, true})
+	}
+	return list
+}
+
+// WriteGrade writes results.json, junit.xml, report.md and report.html of a grade
+// into dir, which must exist, each in one step.
+func WriteGrade(dir string, g *Grade) error { return writeFiles(dir, gradeFiles(g)) }
+
+func writeFiles(dir string, list []file) error {
+	for _, f := range list {
+		if err := writeAtomically(filepath.Join(dir, f.name), f.write, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // files lists all of a run directory but the history. The summary comes last:
 // what it names is there by then.
-func files(run *runner.RunResult, verdicts []check.SetVerdict) []file {
-	list := []file{
-		{"performance.csv", func(w io.Writer) error { return PerformanceCSV(w, run) }},
-		{"summary.txt", func(w io.Writer) error { return text(w, run, verdicts) }},
-	}
+func files(run *runner.RunResult, verdicts []check.SetVerdict, planned []Planned) []file {
+	list := append(gradeFiles(FromRun(run, verdicts, planned...)),
+		file{name: "performance.csv", write: func(w io.Writer) error { return PerformanceCSV(w, run) }},
+		file{name: "summary.txt", write: func(w io.Writer) error { return text(w, run, verdicts) }},
+	)
 	if anyLarge(run) {
 		list = append(list,
-			file{TransactionsFile, func(w io.Writer) error { return sideTransactions(w, run) }},
-			file{LogFile, func(w io.Writer) error { return sideLog(w, run) }},
+			file{name: TransactionsFile, write: func(w io.Writer) error { return sideTransactions(w, run) }},
+			file{name: LogFile, write: func(w io.Writer) error { return sideLog(w, run) }},
 		)
 	}
-	return append(list, file{SummaryFile, func(w io.Writer) error { return JSON(w, run, verdicts) }})
+	return append(list, file{name: SummaryFile, write: func(w io.Writer) error { return JSON(w, run, verdicts) }})
 }
 
 func anyLarge(run *runner.RunResult) bool {

@@ -98,13 +98,30 @@ type setLine struct {
 	Balances   map[int64]int64   `json:"balances,omitzero"` // at the start
 	Semantics  string            `json:"semantics,omitzero"`
 	Crashed    map[string]string `json:"crashed,omitzero"`
+	Violations []violation       `json:"violations,omitzero"`
+	NoViews    bool              `json:"no_views,omitzero"`
+}
+
+// violation is runner.Violation.
+type violation struct {
+	Node      string `json:"node"`
+	Call      string `json:"call"`
+	Field     string `json:"field"`
+	Got       string `json:"got"`
+	Rule      string `json:"rule"`
+	Count     int    `json:"count"`
+	Client    uint64 `json:"client_id,omitzero"`
+	Timestamp uint64 `json:"timestamp,omitzero"`
 }
 
 func setLineOf(s *runner.SetResult) *setLine {
 	l := &setLine{Type: typeSet, Set: s.Set.Number, Line: s.Set.Line, Start: microseconds(s.Started), End: microseconds(s.Ended), Busy: microseconds(s.Busy),
 		Unfinished: s.Unfinished, Order: s.Order, Fault: s.Fault, Deadline: microseconds(s.Deadline), Quiet: s.QuietOffered, Listed: s.Set.Live, ListedLine: s.Set.LiveLine, ListedCol: s.Set.LiveColumn, Contacts: s.Set.Contacts,
 		Live: s.Live, LiveAtEnd: s.LiveAtEnd, Quorum: s.QuorumAtEnd, LockHold: histogram(s.LockHold),
-		Topology: historicTopologyOf(s.Topology), Balances: s.StartBalances, Semantics: s.Semantics, Crashed: s.Crashed}
+		Topology: historicTopologyOf(s.Topology), Balances: s.StartBalances, Semantics: s.Semantics, Crashed: s.Crashed, NoViews: s.NoViews}
+	for _, v := range s.Violations {
+		l.Violations = append(l.Violations, violation(v))
+	}
 	if s.Skipped {
 		l.Text = skippedText
 	}
@@ -113,13 +130,17 @@ func setLineOf(s *runner.SetResult) *setLine {
 
 func (l *setLine) set() (runner.SetResult, error) {
 	t, err := l.Topology.topology()
+	var violations []runner.Violation
+	for _, v := range l.Violations {
+		violations = append(violations, runner.Violation(v))
+	}
 	return runner.SetResult{
 		Set:     testset.Set{Number: l.Set, Line: l.Line, Live: l.Listed, LiveLine: l.ListedLine, LiveColumn: l.ListedCol, Contacts: l.Contacts},
 		Started: time.Duration(l.Start), Ended: time.Duration(l.End), Busy: time.Duration(l.Busy),
 		Skipped: l.Text == skippedText, Unfinished: l.Unfinished, Live: l.Live, LiveAtEnd: l.LiveAtEnd, QuorumAtEnd: l.Quorum,
 		Order: l.Order, Fault: l.Fault, Deadline: time.Duration(l.Deadline), QuietOffered: l.Quiet,
 		LockHold: runner.Histogram(l.LockHold), Topology: t, StartBalances: l.Balances,
-		Semantics: l.Semantics, Crashed: l.Crashed,
+		Semantics: l.Semantics, Crashed: l.Crashed, Violations: violations, NoViews: l.NoViews,
 	}, err
 }
 

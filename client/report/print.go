@@ -149,7 +149,7 @@ func callTable(set *runner.SetResult, show func(int) bool, markers bool) *table 
 		switch c.Outcome {
 		case runner.Committed, runner.Value:
 		default:
-			note = shorten(c.Message, 60)
+			note = shorten(oneLine(c.Message, maxCell), 60)
 		}
 		if c.Resolved {
 			note = strings.TrimSpace("resolved after " + span(c.ResolvedAt-c.Start) + " " + note)
@@ -256,6 +256,10 @@ func PrintPerformance(w io.Writer, set *runner.SetResult) error {
 
 // PrintChecks prints what did not pass, and the verdict line of the set.
 func PrintChecks(w io.Writer, set *runner.SetResult, v *check.SetVerdict, opts Options) error {
+	return printChecks(w, set.Set.Number, v, opts)
+}
+
+func printChecks(w io.Writer, set int, v *check.SetVerdict, opts Options) error {
 	p := &printer{w: w}
 	bad := 0
 	for i := range v.Checks {
@@ -281,10 +285,10 @@ func PrintChecks(w io.Writer, set *runner.SetResult, v *check.SetVerdict, opts O
 		}
 		p.printf("\n")
 		if c.Message != "" {
-			p.printf("         %s\n", c.Message)
+			p.printf("         %s\n", safe(strings.ReplaceAll(lines(c.Message, maxMessage), "\n", "\n         ")))
 		}
 	}
-	p.printf("\nSet %d: %s, %s of %s points, %d of %d checks passed\n", set.Set.Number, opts.paint(v.Verdict),
+	p.printf("\nSet %d: %s, %s of %s points, %d of %d checks passed\n", set, opts.paint(v.Verdict),
 		points(v.Score), points(v.MaxScore), len(v.Checks)-bad, len(v.Checks))
 	return p.err
 }

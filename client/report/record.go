@@ -18,18 +18,27 @@ import (
 )
 
 // Recorder writes the files of a run directory while the run goes on:
-// history.jsonl, summary.json, summary.txt, performance.csv and, for large sets,
-// the side files. The history is added to; the others are replaced in one step
+// history.jsonl, summary.json, summary.txt, performance.csv, the renderings of
+// its Grade and, for large sets, the side files. The history is added to; the others are replaced in one step
 // each. Whatever happens between two calls, the files of the last one are whole.
 type Recorder struct {
 	dir  string
 	size int64 // of the history, as far as it was written well
 	sets int   // in it
 	over bool  // it has its last line
+	// planned sets have their place in the grade before they ran.
+	planned []Planned
 }
 
 // NewRecorder returns a recorder for dir, which must exist and have no history.
 func NewRecorder(dir string) *Recorder { return &Recorder{dir: dir} }
+
+// Begin writes the grade of a run that is about to begin, with no points for any
+// of the sets that are planned, so that a run that dies at once leaves that.
+func (r *Recorder) Begin(run *runner.RunResult, planned []Planned) error {
+	r.planned = planned
+	return WriteGrade(r.dir, FromRun(run, nil, planned...))
+}
 
 // Write adds the sets of run that are new and writes the other files.
 // verdicts belong to run.Sets by position; sets that were written do not change.
@@ -99,12 +108,7 @@ func (r *Recorder) history(run *runner.RunResult, over bool) (err error) {
 }
 
 func (r *Recorder) others(run *runner.RunResult, verdicts []check.SetVerdict) error {
-	for _, f := range files(run, verdicts) {
-		if err := writeAtomically(filepath.Join(r.dir, f.name), f.write, nil); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeFiles(r.dir, files(run, verdicts, r.planned))
 }
 
 // Write writes all files of a run that is over into dir, which must exist.
@@ -115,11 +119,12 @@ func Write(dir string, run *runner.RunResult, verdicts []check.SetVerdict) error
 // Rewrite writes the files of a run that was judged again into its directory. A
 // file that comes out other than it was is kept as NAME.N.EXTENSION, with the
 // lowest N that is free; kept names these. extra are further files, by name, to
-// be replaced in the same way. The history stays as it is.
+// be replaced in the same way. Renderings of the grade are replaced and not kept:
+// they say nothing that the summary does not. The history stays as it is.
 func Rewrite(dir string, run *runner.RunResult, verdicts []check.SetVerdict, extra map[string][]byte) (kept []string, err error) {
 	var list []file
 	for _, name := range slices.Sorted(maps.Keys(extra)) {
-		list = append(list, file{name, func(w io.Writer) error {
+		list = append(list, file{name: name, write: func(w io.Writer) error {
 			_, err := w.Write(extra[name])
 			return err
 		}})
@@ -136,7 +141,11 @@ func Rewrite(dir string, run *runner.RunResult, verdicts []check.SetVerdict, ext
 		kept = append(kept, name)
 		return err
 	}
-	for _, f := range append(list, files(run, verdicts)...) {
+	for _, f := range append(list, files(run, verdicts, nil)...) {
+		keep := keep
+		if f.rendered {
+			keep = nil
+		}
 		if err := writeAtomically(filepath.Join(dir, f.name), f.write, keep); err != nil {
 			return kept, err
 		}

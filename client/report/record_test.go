@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -111,6 +112,9 @@ func TestRewriteKeepsWhatWas(t *testing.T) {
 		{verdicts, "xx", []string{"expected.1.csv", "summary.2.txt", "summary.2.json"}},
 	} {
 		kept, err := Rewrite(dir, run, c.verdicts, map[string][]byte{"expected.csv": []byte(c.expected)})
+		if got, want := contents(t, dir, GradescopeFile), fmt.Sprintf(`"score": %v,`, c.verdicts[0].Score); !strings.Contains(got, want) {
+			t.Errorf("results.json does not follow the verdict, want %s in\n%s", want, got)
+		}
 		if diff := cmp.Diff(c.kept, kept); err != nil || diff != "" {
 			t.Fatalf("kept (-want +got, error %v):\n%s", err, diff)
 		}

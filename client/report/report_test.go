@@ -27,7 +27,7 @@ func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -45,10 +45,20 @@ func golden(t *testing.T, name, got string) {
 
 func us(n int) time.Duration { return time.Duration(n) * time.Microsecond }
 
-// run is a small run: two clusters of two and one node, a set in which n3
-// fails and a transfer across clusters is aborted without being undone, and a
-// set that was skipped.
+// sampleRun is a small run that was judged: a set in which n4 fails and a
+// transfer across clusters is aborted without being undone, and a set that was
+// skipped.
 func sampleRun(t *testing.T) (*runner.RunResult, []check.SetVerdict) {
+	t.Helper()
+	run := sampleResult(t)
+	expected, err := testset.ParseExpected("e.csv", []byte("1,balance,3,80,2\n1,outcome,line:5,aborted,1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run, []check.SetVerdict{check.Judge(&run.Sets[0], expected), check.Judge(&run.Sets[1], expected)}
+}
+
+func sampleResult(t *testing.T) *runner.RunResult {
 	t.Helper()
 	top, err := topology.Uniform(2, 2, 20, 10)
 	if err != nil {
@@ -102,13 +112,8 @@ func sampleRun(t *testing.T) (*runner.RunResult, []check.SetVerdict) {
 	set.Views = []runner.View{{Cluster: "c1", Ballot: "1.n1", Leader: "n1", FirstIndex: 1, SeenBy: []string{"n1", "n2"}, Entries: log[:1]},
 		{Cluster: "c2", Ballot: "2.n4", Leader: "n4", FirstIndex: 2, CommitIndex: 1, SeenBy: []string{"n4"},
 			Entries: []runner.LogRow{{Index: 2, Seq: 2, Phase: "P", Kind: "transfer", Text: "(3, 12, 20)", Ballot: "1.n3", Origin: "1.n3"}, {Index: 3, Kind: "view", Ballot: "2.n4", Origin: "2.n4"}}}}
-	run := &runner.RunResult{TestSet: "sample.csv", Started: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Topology: top, Order: "conflict", Fault: "pause",
+	return &runner.RunResult{TestSet: "sample.csv", Started: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Topology: top, Order: "conflict", Fault: "pause",
 		Sets: []runner.SetResult{set, {Set: file.Sets[1], Topology: top, Skipped: true}}}
-	expected, err := testset.ParseExpected("e.csv", []byte("1,balance,3,80,2\n1,outcome,line:5,aborted,1\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return run, []check.SetVerdict{check.Judge(&run.Sets[0], expected), check.Judge(&run.Sets[1], expected)}
 }
 
 func printed(t *testing.T, f func(io.Writer) error) string {
@@ -201,7 +206,7 @@ func TestFiles(t *testing.T) {
 		}
 		golden(t, e.Name(), string(data))
 	}
-	if diff := cmp.Diff([]string{"history.jsonl", "performance.csv", "summary.json", "summary.txt"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"history.jsonl", "junit.xml", "performance.csv", "report.html", "report.md", "results.json", "summary.json", "summary.txt"}, names); diff != "" {
 		t.Errorf("files -want +got:\n%s", diff)
 	}
 	var b bytes.Buffer

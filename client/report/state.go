@@ -33,14 +33,7 @@ func printDB(w io.Writer, set *runner.SetResult, most int) error {
 		p.printf("no item was modified\n")
 		return p.err
 	}
-	header := []string{">Item"}
-	byCluster := nodesOf(set)
-	for _, nodes := range byCluster {
-		for _, n := range nodes {
-			header = append(header, ">"+label(set, n))
-		}
-	}
-	t := newTable(header...)
+	t, byCluster := itemTable(set)
 	left, odd := 0, 0
 	ends := min(excerptRows, most) / 2
 	for i, item := range items {
@@ -65,6 +58,18 @@ func printDB(w io.Writer, set *runner.SetResult, most int) error {
 		p.printf("… and %d items on whose balance live replicas agree (all are in summary.json)\n", left)
 	}
 	return p.err
+}
+
+// itemTable is an empty table of items by nodes, and the nodes by cluster.
+func itemTable(set *runner.SetResult) (*table, [][]*runner.NodeState) {
+	header := []string{">Item"}
+	byCluster := nodesOf(set)
+	for _, nodes := range byCluster {
+		for _, n := range nodes {
+			header = append(header, ">"+label(set, n))
+		}
+	}
+	return newTable(header...), byCluster
 }
 
 // dbRow is an item's row of PrintDB, and whether live replicas differ.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -48,12 +49,12 @@ func OptionsFor(f *os.File) Options {
 }
 
 // paint colours a verdict. Colour never carries meaning alone.
-func (o Options) paint(v check.Verdict) string {
+func (o Options) paint(v check.Verdict) safe {
 	code := map[check.Verdict]string{check.Pass: "32", check.Fail: "31", check.Unknown: "33"}[v]
 	if !o.Color || code == "" {
-		return string(v)
+		return safe(v)
 	}
-	return "\x1b[" + code + "m" + string(v) + "\x1b[0m"
+	return safe("\x1b[" + code + "m" + string(v) + "\x1b[0m")
 }
 
 // table collects rows of one width and renders them with tablewriter.
@@ -65,22 +66,26 @@ type table struct {
 
 // newTable makes a table; a column whose name begins with ">" is right-aligned.
 func newTable(header ...string) *table {
-	t := &table{header: header, right: map[int]bool{}}
+	t := &table{right: map[int]bool{}}
 	for i, h := range header {
-		if h[0] == '>' {
-			t.header[i], t.right[i] = h[1:], true
-		}
+		name, right := strings.CutPrefix(h, ">")
+		t.header, t.right[i] = append(t.header, oneLine(name, maxCell)), right
 	}
 	return t
 }
 
 // add appends a row. tablewriter accepts ragged rows silently, so the width is
-// checked here: a wrong one is a mistake in this package.
+// checked here: a wrong one is a mistake in this package. Cells become visible
+// and bounded.
 func (t *table) add(cells ...string) {
 	if len(cells) != len(t.header) {
 		panic(fmt.Sprintf("report: row of %d cells in a table of %d columns", len(cells), len(t.header)))
 	}
-	t.rows = append(t.rows, cells)
+	row := make([]string, len(cells))
+	for i, c := range cells {
+		row[i] = oneLine(c, maxCell)
+	}
+	t.rows = append(t.rows, row)
 }
 
 // render writes the table, indented by nothing and ruled only under its header.
@@ -126,26 +131,54 @@ func (t *table) render(w io.Writer) error {
 	return nil
 }
 
+// layout is a writer that wants titles and tables as such, not as text.
+type layout interface {
+	io.Writer
+	title(text string)
+	table(t *table)
+}
+
 // printer writes to w and keeps the first error, so that callers check once.
 type printer struct {
 	w   io.Writer
 	err error
 }
 
+// printf makes strings among the arguments visible, on one line; those of type
+// safe stay as they are.
 func (p *printer) printf(format string, args ...any) {
 	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format, args...)
+		_, p.err = fmt.Fprintf(p.w, format, shown(args)...)
 	}
 }
 
-func (p *printer) table(t *table) {
-	if p.err == nil {
-		p.err = t.render(p.w)
+// shown is args as they may be printed.
+func shown(args []any) []any {
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			args[i] = oneLine(s, maxMessage)
+		}
 	}
+	return args
+}
+
+func (p *printer) table(t *table) {
+	if p.err != nil {
+		return
+	}
+	if l, ok := p.w.(layout); ok {
+		l.table(t)
+		return
+	}
+	p.err = t.render(p.w)
 }
 
 // title writes a heading above a table.
 func (p *printer) title(format string, args ...any) {
+	if l, ok := p.w.(layout); ok {
+		l.title(fmt.Sprintf(format, shown(args)...))
+		return
+	}
 	p.printf("\n"+format+"\n", args...)
 }
 
