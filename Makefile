@@ -7,6 +7,7 @@
 # make e2e        ./run.sh on every test set, both kinds of fault, two runs at once
 # make fuzz       every fuzz target for FUZZTIME each
 # make bench      Go benchmarks; BENCH=Apply for some of them
+# make profile    profiles of nodes and driver under load, into results/profile
 # make proto      regenerate proto/ (needs no protoc)
 # make clean      remove bin/ and the results of runs
 # make help       print this
@@ -28,7 +29,7 @@ FUZZTIME  ?= 30s
 BENCH     ?= .
 
 .DEFAULT_GOAL := build
-.PHONY: build test race sim mutants fuzz bench lint proto proto-check e2e clean help
+.PHONY: build test race sim mutants fuzz bench profile lint proto proto-check e2e clean help
 
 # Built aside and renamed into place, like run.sh does: a run that uses the old
 # programs, or builds at the same time, is not disturbed. The copies let go build
@@ -68,6 +69,9 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+profile: build
+	bin/client bench --duration 10s --profile results/profile
 
 lint: proto-check
 	@files=$$(gofmt -l $(SOURCES)); \

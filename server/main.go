@@ -19,8 +19,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/pprof"
 	"os"
 	"os/signal"
 	"strings"
@@ -28,9 +26,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc"
 
 	"paxbank/internal/topology"
@@ -47,11 +42,8 @@ const (
 )
 
 // stopTimeout bounds how long calls under way may take when the node is told to
-// stop; readHeaderTimeout how long a scraper may take to ask.
-const (
-	stopTimeout       = time.Second
-	readHeaderTimeout = 5 * time.Second
-)
+// stop.
+const stopTimeout = time.Second
 
 // failure is an error with the exit code that belongs to it.
 type failure struct {
@@ -98,7 +90,8 @@ One node of the bank. Without --topology it waits until it is configured over gR
   --listen ADDR     host:port or unix:///path to serve gRPC on
   --data DIR        data directory; made when it is not there
   --topology FILE   configure the node by this file and connect it at once
-  --metrics ADDR    serve Prometheus metrics and pprof on host:port
+  --metrics ADDR    serve Prometheus metrics and pprof on host:port; with port 0
+                    on a free one, which the log names
   --log-level LEVEL debug, info, warn (default) or error
   --log-json        log JSON lines
 `
@@ -245,11 +238,12 @@ func run(args []string, stderr io.Writer) (err error) {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if o.metrics != "" {
-		stop, err := serveMetrics(o.metrics, node)
+		address, stop, err := serveMetrics(o.metrics, node)
 		if err != nil {
 			return err
 		}
 		defer stop()
+		fmt.Fprintf(stderr, "%s serves metrics on %s\n", o.id, address)
 	}
 	if topo != nil {
 		if err := node.Standalone(ctx, topo); err != nil {
@@ -277,25 +271,4 @@ func run(args []string, stderr io.Writer) (err error) {
 	server.GracefulStop()
 	force.Stop()
 	return nil
-}
-
-// serveMetrics serves Prometheus metrics and pprof until stop is called.
-func serveMetrics(address string, node *service.Node) (stop func(), err error) {
-	l, err := serverListener("metrics", address)
-	if err != nil {
-		return nil, err
-	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(node.Collector(), collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout}
-	go func() { _ = server.Serve(l) }()
-	return func() { _ = server.Close() }, nil
 }

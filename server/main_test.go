@@ -50,6 +50,7 @@ type process struct {
 	cmd     *exec.Cmd
 	stderr  *bufio.Reader
 	address string
+	metrics string // address of --metrics
 }
 
 func startProcess(t *testing.T, args ...string) *process {
@@ -65,6 +66,10 @@ func startProcess(t *testing.T, args ...string) *process {
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
 	p.stderr = bufio.NewReader(pipe)
 	line, err := p.stderr.ReadString('\n')
+	if metrics, ok := strings.CutPrefix(strings.TrimSpace(line), "n1 serves metrics on "); ok && err == nil {
+		p.metrics = metrics
+		line, err = p.stderr.ReadString('\n')
+	}
 	if err != nil {
 		t.Fatalf("the server says %q, %v", line, err)
 	}
@@ -174,7 +179,7 @@ func TestLife(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	topo := write(t, "alone.yaml", alone)
 	args := []string{"--id", "n1", "--listen", "127.0.0.1:0", "--data", data, "--topology", topo}
-	p := startProcess(t, append(args, "--metrics", freeAddress(t))...)
+	p := startProcess(t, append(args, "--metrics", "127.0.0.1:0")...)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	submit := func(p *process, timestamp uint64) *pb.TransactionReply {
@@ -195,9 +200,13 @@ func TestLife(t *testing.T) {
 	if r := submit(p, 1); !r.Success {
 		t.Fatal(r)
 	}
-	if body := get(t, "http://"+p.cmd.Args[len(p.cmd.Args)-1]+"/metrics"); !strings.Contains(body, `paxbank_live{node="n1"} 1`) ||
+	if body := get(t, "http://"+p.metrics+"/metrics"); !strings.Contains(body, `paxbank_live{node="n1"} 1`) ||
 		!strings.Contains(body, `paxbank_answers_total{node="n1",outcome="committed"} 1`) {
 		t.Errorf("metrics:\n%s", body)
+	}
+	// A compressed protobuf message.
+	if body := get(t, "http://"+p.metrics+"/debug/pprof/block?seconds=1"); !strings.HasPrefix(body, "\x1f\x8b") {
+		t.Errorf("the block profile is %q", body)
 	}
 
 	expect := func(want string, args ...string) {
@@ -271,16 +280,6 @@ func TestUnixSocket(t *testing.T) {
 	if out, code := p.end(); code != 0 || out != "" {
 		t.Errorf("after an interrupt: exit %d, %q", code, out)
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func get(t *testing.T, url string) string {

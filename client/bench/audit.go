@@ -69,6 +69,7 @@ func (b *bank) applied(ctx context.Context) (map[string]uint64, error) {
 // before is how far the logs were when the load began.
 func (e *engine) audit(ctx context.Context, before map[string]uint64, commits []int64) *audit {
 	a := &audit{}
+	e.reads.enter(a)
 	if n := e.settler.left(); n > 0 {
 		a.problems = append(a.problems, fmt.Sprintf("%d transfers stayed unknown, so nobody knows what the items should hold", n))
 	}

@@ -23,8 +23,8 @@ import (
 
 // The bounds of the bank's set-up.
 const (
-	// connections to a node: the first carries the stream and all control, the
-	// others share the unary calls.
+	// connections to a node: the first carries the streams and all control, and
+	// all of them share the unary calls.
 	connections = 4
 	// callTimeout of a Control or Inspect call that does little work.
 	callTimeout = 5 * time.Second
@@ -339,14 +339,14 @@ func (b *bank) settle(ctx context.Context) error {
 	})
 }
 
-// streams reports whether the nodes offer SubmitStream.
-func (b *bank) streams(ctx context.Context) (bool, error) {
+// offers reports whether the nodes offer a stream.
+func (b *bank) offers(ctx context.Context, method string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	s, err := pb.NewBankClient(b.nodes[0].connection()).SubmitStream(ctx)
+	s, err := newStream(ctx, b.nodes[0].connection(), method)
 	if err == nil {
 		if err = s.CloseSend(); err == nil {
-			_, err = s.Recv()
+			err = s.RecvMsg(&grpcopts.In{})
 		}
 	}
 	switch {
@@ -355,5 +355,5 @@ func (b *bank) streams(ctx context.Context) (bool, error) {
 	case status.Code(err) == codes.Unimplemented:
 		return false, nil
 	}
-	return false, fmt.Errorf("node %s: SubmitStream: %w", b.nodes[0].id, err)
+	return false, fmt.Errorf("node %s: %s: %w", b.nodes[0].id, method, err)
 }

@@ -286,7 +286,7 @@ func TestCallersTakeTurns(t *testing.T) {
 	if _, ok := e.callers[0].again(&op{client: 0}, e.staging()); !ok {
 		t.Error("nobody waits, but the caller does not go on")
 	}
-	e.calls <- op{client: 1}
+	e.calls <- call{op: op{client: 1}}
 	if _, ok := e.callers[0].again(&op{client: 0}, e.staging()); ok || len(e.calls) != 2 {
 		t.Errorf("the caller went on (%t) although another client waited; %d wait now, want 2", ok, len(e.calls))
 	}

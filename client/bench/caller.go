@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -18,9 +19,15 @@ const refusedPrefix = "refused: "
 
 func isRefusal(message string) bool { return strings.HasPrefix(message, refusedPrefix) }
 
-// caller makes unary calls, one at a time: reads, and with a unary load the
-// transfers too. It has one identity and settles every transfer before the next,
-// so that its done_below is the timestamp itself.
+// call is an operation for a caller. first is when it was first sent; 0: never.
+type call struct {
+	op
+	first int64
+}
+
+// caller makes unary calls, one at a time: with a unary load everything, else the
+// reads that a stream did not answer. It has one identity and settles every
+// transfer before the next, so that its done_below is the timestamp itself.
 type caller struct {
 	engine    *engine
 	number    int
@@ -44,7 +51,8 @@ func (c *caller) run(ctx context.Context) {
 		case o := <-c.engine.calls:
 			for ok := true; ok; {
 				c.do(ctx, &o)
-				o, ok = c.again(&o, staging)
+				o.first = 0
+				o.op, ok = c.again(&o.op, staging)
 			}
 		}
 	}
@@ -62,27 +70,28 @@ func (c *caller) again(o *op, s *staging) (next op, ok bool) {
 	case !ok:
 		e.retire(1)
 		return op{}, false
-	case len(e.calls) == 0 && (next.kind == read || e.load.unary):
+	case len(e.calls) == 0 && e.load.byCall(&next):
 		return next, true
 	}
-	s.add(&next) // behind those that wait for a caller
+	s.add(&next) // to its stream, or behind those that wait for a caller
 	s.flush()
 	return op{}, false
 }
 
 // answer of a node to a unary call.
 type answer struct {
-	result pb.Result
-	final  bool
-	leader string
-	err    error
+	result  pb.Result
+	final   bool
+	balance int64 // of a read
+	leader  string
+	err     error
 }
 
 // do carries an operation out and records it.
-func (c *caller) do(ctx context.Context, o *op) {
-	e := c.engine
+func (c *caller) do(ctx context.Context, from *call) {
+	e, o := c.engine, &from.op
 	c.timestamp++
-	p := pursuit{caller: c, op: o, first: e.now()}
+	p := pursuit{caller: c, op: o, first: cmp.Or(from.first, e.now())}
 	out := p.run(ctx)
 	now := e.now()
 	if out == committed {
@@ -124,6 +133,9 @@ func (p *pursuit) run(ctx context.Context) outcome {
 		a := p.send(ctx, e.bank.clusters[p.op.cluster][at], time.Duration(until-p.sent))
 		switch a.result {
 		case pb.Result_RESULT_COMMITTED:
+			if p.op.kind == read {
+				e.reads.check(p.op.from, a.balance)
+			}
 			return committed
 		case pb.Result_RESULT_INSUFFICIENT_FUNDS:
 			return insufficientFunds
@@ -164,7 +176,7 @@ func (p *pursuit) send(ctx context.Context, to *peer, left time.Duration) answer
 	var a answer
 	if p.op.kind == read {
 		r, err := bank.Read(callCtx, &pb.ReadRequest{Epoch: e.bank.epoch, Topology: e.bank.hash, Item: p.op.from, DeadlineMs: millis})
-		a = answer{result: r.GetResult(), leader: r.GetLeader(), err: err}
+		a = answer{result: r.GetResult(), balance: r.GetBalance(), leader: r.GetLeader(), err: err}
 	} else {
 		r, err := bank.Submit(callCtx, &pb.TransactionRequest{
 			Epoch: e.bank.epoch, Topology: e.bank.hash, ClientId: p.id, Timestamp: p.timestamp, DoneBelow: p.timestamp,

@@ -38,20 +38,29 @@ func (c *client) next(e *engine, number int32, start int64) (o op, ok bool) {
 // staging gathers operations by where they go, so that many are handed over at
 // once. Each goroutine has its own.
 type staging struct {
-	engine *engine
-	lanes  [][]op
+	engine       *engine
+	lanes, reads [][]op // by cluster
 }
 
 func (e *engine) staging() *staging {
-	return &staging{engine: e, lanes: make([][]op, len(e.lanes))}
+	return &staging{engine: e, lanes: make([][]op, len(e.lanes)), reads: make([][]op, len(e.lanes))}
+}
+
+// byCall reports whether an operation is a call of its own instead of going over
+// a stream.
+func (l *load) byCall(o *op) bool {
+	return l.unary || o.kind == read && l.unaryReads
 }
 
 func (s *staging) add(o *op) {
-	if o.kind == read || s.engine.load.unary {
-		s.engine.calls <- *o // has room for all slots
-		return
+	switch {
+	case s.engine.load.byCall(o):
+		s.engine.calls <- call{op: *o} // has room for all slots
+	case o.kind == read:
+		s.reads[o.cluster] = append(s.reads[o.cluster], *o)
+	default:
+		s.lanes[o.cluster] = append(s.lanes[o.cluster], *o)
 	}
-	s.lanes[o.cluster] = append(s.lanes[o.cluster], *o)
 }
 
 func (s *staging) flush() {
@@ -59,6 +68,12 @@ func (s *staging) flush() {
 		if len(ops) > 0 {
 			s.engine.lanes[c].push(ops)
 			s.lanes[c] = ops[:0]
+		}
+	}
+	for c, ops := range s.reads {
+		if len(ops) > 0 {
+			s.engine.readLanes[c].push(ops)
+			s.reads[c] = ops[:0]
 		}
 	}
 }

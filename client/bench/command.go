@@ -8,11 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
-	"sync"
 	"time"
 
 	"paxbank/client/launch"
 	"paxbank/internal/topology"
+	pb "paxbank/proto/paxbank/v1"
 )
 
 // The exit codes of Run; the client's page lists all of them.
@@ -42,7 +42,7 @@ type Command struct {
 	Inflight     *int           `placeholder:"N" help:"Operations that a client has under way at once (default 256; unary 8; open loop: 16,384 for all clients together)."`
 	Rate         float64        `placeholder:"N" help:"Open loop: begin so many operations a second, whatever the bank does. Latency counts from the intended start. Default: closed loop."`
 	Arrivals     string         `enum:"poisson,constant" default:"poisson" help:"Open loop: random (poisson) or equal (constant) gaps between operations."`
-	Unary        bool           `help:"Submit every transfer by a call of its own instead of on a stream."`
+	Unary        bool           `help:"Submit every transfer, and make every read, by a call of its own instead of on a stream."`
 	Read         *float64       `placeholder:"%" help:"Share of reads, in percent."`
 	Cross        *float64       `placeholder:"%" help:"Share of the transfers that are cross-shard, in percent."`
 	Skew         *float64       `placeholder:"0…1" help:"Zipf exponent of the choice of items in a cluster; 0 is uniform."`
@@ -56,6 +56,7 @@ type Command struct {
 	Floor        bool           `help:"Measure also what this machine can do at best: fsync, unary calls and streamed messages between two processes."`
 	JSON         bool           `name:"json" help:"Print only the result, as JSON."`
 	CPUProfile   string         `name:"cpuprofile" placeholder:"FILE" help:"Write a CPU profile of the driver."`
+	Profile      string         `placeholder:"DIR" help:"Write CPU, allocation, mutex and block profiles of every node and the driver over the measured time, such as n1.cpu.pprof. Our own server only."`
 	EchoServer   bool           `hidden:"" help:"Serve as the echo process of --floor."`
 }
 
@@ -137,7 +138,11 @@ func (c *Command) Run(ctx context.Context, env Env) (exitCode int, err error) {
 	env.Progress("")
 	result.Settings = p.settings
 	result.conclude()
-	return c.report(&env, result)
+	code, err := c.report(&env, result)
+	if err == nil && s.profiled != nil {
+		return exitOurs, s.profiled
+	}
+	return code, err
 }
 
 // report writes the result to where it belongs.
@@ -166,7 +171,12 @@ type setup struct {
 	fleet *launch.Fleet
 	temp  string // instead of Env.Dir
 	dir   string
+	// profiled is why a profile is missing, or nil.
+	profiled error
 }
+
+// logs is where the nodes' logs are.
+func (s *setup) logs() string { return filepath.Join(s.dir, "nodes") }
 
 // open starts the nodes, or attaches to them.
 func open(ctx context.Context, p *plan, env Env) (s *setup, err error) {
@@ -185,8 +195,14 @@ func open(ctx context.Context, p *plan, env Env) (s *setup, err error) {
 	t := p.topology
 	if !env.Attach {
 		env.Progress(fmt.Sprintf("starting %d nodes", len(t.Nodes())))
+		command := env.Command
+		if p.settings.Profiled {
+			if command, err = profileCommand(command); err != nil {
+				return s, err
+			}
+		}
 		s.fleet, err = launch.Start(ctx, launch.Config{
-			Topology: t, Command: env.Command, LogDir: filepath.Join(s.dir, "nodes"), DataDir: filepath.Join(s.dir, "data"),
+			Topology: t, Command: command, LogDir: s.logs(), DataDir: filepath.Join(s.dir, "data"),
 		})
 		if err != nil {
 			return s, err
@@ -239,10 +255,8 @@ func (s *setup) repetition(ctx context.Context, c *Command, n int) (*Run, error)
 		return nil, err
 	}
 	l := s.plan.load
-	if offered, err := s.bank.streams(ctx); err != nil {
+	if err := s.chooseStreams(ctx, &l); err != nil {
 		return nil, err
-	} else if !offered && !l.unary {
-		l.unary, s.plan.settings.Submission = true, "unary (no stream is offered)"
 	}
 	e, err := newEngine(l, s.bank)
 	if err != nil {
@@ -256,6 +270,12 @@ func (s *setup) repetition(ctx context.Context, c *Command, n int) (*Run, error)
 	if c.Fault == faultKill {
 		m.nemesis.killer = s.fleet
 	}
+	if c.Profile != "" {
+		if m.profiler, err = newProfiler(c.Profile, l.duration, s.logs(), s.bank.nodes); err != nil {
+			return nil, err
+		}
+		defer m.profiler.stop()
+	}
 	runErr := m.run(ctx, fmt.Sprintf("run %d of %d", n+1, c.Repeat))
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -268,13 +288,39 @@ func (s *setup) repetition(ctx context.Context, c *Command, n int) (*Run, error)
 	}
 	run := m.result(all, a)
 	if floor != nil {
-		floor.enter(run, l.unary)
+		floor.enter(run, &l)
 		run.Floor = floor
 	}
 	if run.FsyncsPerS != nil {
 		s.plan.settings.Fsync = "synced writes, as the nodes count them"
 	}
 	return run, nil
+}
+
+// chooseStreams turns to calls where the nodes offer no stream.
+func (s *setup) chooseStreams(ctx context.Context, l *load) error {
+	const none = "unary (no stream is offered)"
+	if l.unary {
+		return nil
+	}
+	submits, err := s.bank.offers(ctx, pb.Bank_SubmitStream_FullMethodName)
+	if err != nil {
+		return err
+	}
+	if !submits {
+		l.unary, s.plan.settings.Submission = true, none
+	}
+	if !l.mix.reads() {
+		return nil
+	}
+	reads, err := s.bank.offers(ctx, pb.Bank_ReadStream_FullMethodName)
+	if err != nil {
+		return err
+	}
+	if !reads || l.unary {
+		l.unaryReads, s.plan.settings.Reads = true, none
+	}
+	return nil
 }
 
 // revive starts nodes again that an earlier run left killed.
@@ -297,68 +343,4 @@ func (s *setup) revive(ctx context.Context) error {
 	}
 	s.bank.topology = s.fleet.Topology()
 	return nil
-}
-
-// measurement is one run under way.
-type measurement struct {
-	*setup
-	engine        *engine
-	ctx           context.Context
-	nemesis       *nemesis
-	before, after usage
-	begun         time.Time
-}
-
-func (m *measurement) pids() []int {
-	if m.fleet == nil {
-		return nil
-	}
-	return m.fleet.PIDs()
-}
-
-// run puts the load on the bank, lets the faults strike and shows how it goes.
-func (m *measurement) run(ctx context.Context, title string) error {
-	sideCtx, cancel := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	err := m.engine.run(ctx, hooks{
-		started: func() {
-			wg.Go(func() { m.show(sideCtx, title) })
-			wg.Go(func() { m.nemesis.run(sideCtx) })
-		},
-		begin: func() {
-			m.begun = time.Now()
-			m.before = m.engine.measureUsage(ctx, m.pids())
-		},
-		end: func() { m.after = m.engine.measureUsage(ctx, m.pids()) },
-	})
-	cancel()
-	wg.Wait()
-	return errors.Join(err, m.nemesis.err)
-}
-
-// showEvery: so often the progress is shown.
-const showEvery = 500 * time.Millisecond
-
-func (m *measurement) show(ctx context.Context, title string) {
-	ticker := time.NewTicker(showEvery)
-	defer ticker.Stop()
-	last, lastAt := int64(0), time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-ticker.C:
-			n := m.engine.completed.Load()
-			phase := title
-			if m.engine.now() < m.engine.warmEnd {
-				phase += ", warm-up"
-			}
-			m.env.Progress(fmt.Sprintf("%s: %s, %s committed, %s/s, %d under way", phase,
-				time.Duration(m.engine.now()).Round(100*time.Millisecond), count(n),
-				count(int64(float64(n-last)/now.Sub(lastAt).Seconds())), m.engine.active.Load()))
-			last, lastAt = n, now
-		}
-	}
 }

@@ -20,7 +20,9 @@ type load struct {
 	// sends its next when one of its inflight has ended.
 	rate     float64
 	constant bool // open loop: equal gaps instead of a Poisson process
-	unary    bool // Submit instead of SubmitStream
+	unary    bool // Submit and Read instead of their streams
+	// unaryReads: Read instead of ReadStream.
+	unaryReads bool
 	// transactions to measure; 0: as many as fit into duration.
 	transactions     int64
 	duration, warmup time.Duration
@@ -44,7 +46,8 @@ const (
 const (
 	// tickEvery: deadlines, silence and pauses are looked after so often.
 	tickEvery = 10 * time.Millisecond
-	// maxReaders is how many reads are under way at once beside a stream.
+	// maxReaders is how many reads are under way at once as calls of their own
+	// beside a stream of transfers.
 	maxReaders = 512
 	// recorders of the callers, who share them.
 	callRecorders = 8
@@ -66,10 +69,13 @@ type engine struct {
 	layout   *layout
 	workload *workload
 	clients  []client
-	lanes    []*lane
-	calls    chan op // for the callers
-	callers  []*caller
-	settler  *settler
+	lanes    []*lane // by cluster
+	// readLanes by cluster; none when reads are calls of their own.
+	readLanes []*readLane
+	calls     chan call // for the callers
+	callers   []*caller
+	settler   *settler
+	reads     *readCheck
 
 	base            time.Time // of the clock
 	warmEnd, finish int64     // the measured window; finish is far away with transactions
@@ -109,14 +115,20 @@ func newEngine(l load, b *bank) (*engine, error) {
 		// Client i of cluster c is called first + c*clients + i.
 		e.lanes = append(e.lanes, newLane(e, c, first+uint64(c*l.clients)))
 	}
+	e.reads = &readCheck{topology: b.topology, active: l.mix.Reads == 1}
+	if l.mix.reads() && !l.unary && !l.unaryReads {
+		for c := range b.clusters {
+			e.readLanes = append(e.readLanes, newReadLane(e, c))
+		}
+	}
 	callers := 0
 	switch {
 	case l.unary:
 		callers = l.slots()
-	case l.mix.Reads > 0 || l.mix.SmallBank:
+	case l.mix.reads():
 		callers = min(l.slots(), maxReaders)
 	}
-	e.calls = make(chan op, l.slots()) // never blocks
+	e.calls = make(chan call, l.slots()) // never blocks
 	var records []*sharedRecorder
 	for range min(callers, callRecorders) {
 		records = append(records, &sharedRecorder{recorder: newRecorder(len(b.clusters))})
@@ -182,6 +194,9 @@ func (e *engine) run(ctx context.Context, h hooks) error {
 		h.started()
 	}
 	for _, l := range e.lanes {
+		wg.Go(func() { l.run(ctx, &wg) })
+	}
+	for _, l := range e.readLanes {
 		wg.Go(func() { l.run(ctx, &wg) })
 	}
 	for _, c := range e.callers {
@@ -330,6 +345,11 @@ func (e *engine) tick(ctx context.Context) {
 				e.refill(freed, now, s)
 			}
 		}
+		for _, l := range e.readLanes {
+			if freed, now := l.tend(); len(freed) > 0 {
+				e.refill(freed, now, s)
+			}
+		}
 	}
 }
 
@@ -337,6 +357,9 @@ func (e *engine) tick(ctx context.Context) {
 func (e *engine) result() *recorder {
 	all := newRecorder(len(e.lanes))
 	for _, l := range e.lanes {
+		all.merge(l.record)
+	}
+	for _, l := range e.readLanes {
 		all.merge(l.record)
 	}
 	for i, c := range e.callers {

@@ -87,6 +87,12 @@ type csvRow struct {
 	Commit            string `csv:"commit"`
 	Host              string `csv:"host"`
 	Fsync             string `csv:"fsync"`
+	Clusters          int    `csv:"clusters"`
+	Nodes             int    `csv:"nodes"`
+	ReadPercent       string `csv:"read_percent"`
+	Submission        string `csv:"submission"`
+	Reads             string `csv:"reads"`
+	DurationSeconds   string `csv:"duration_s"`
 }
 
 // csv writes performance.csv.
@@ -100,7 +106,9 @@ func (r *Result) csv(w io.Writer) error {
 		add := func(kind string, c *Counts, p *Percentiles) *csvRow {
 			row := csvRow{Run: i + 1, Verdict: run.Verdict, Kind: kind, Mix: s.Mix, CrossPercent: fmt.Sprint(s.CrossPercent), Skew: fmt.Sprint(s.Skew),
 				Seed: s.Seed, Clients: s.Clients, Inflight: s.Inflight, Loop: s.Loop, TargetPerS: fmt.Sprint(s.TargetPerS),
-				WarmupSeconds: fmt.Sprint(s.WarmupSeconds), Commit: s.Commit, Host: s.Host, Fsync: s.Fsync}
+				WarmupSeconds: fmt.Sprint(s.WarmupSeconds), Commit: s.Commit, Host: s.Host, Fsync: s.Fsync,
+				Clusters: s.Clusters, Nodes: s.Nodes, ReadPercent: fmt.Sprint(s.ReadPercent), Submission: s.Submission, Reads: s.Reads,
+				DurationSeconds: fmt.Sprint(s.DurationSeconds)}
 			if c != nil {
 				row.Committed, row.Aborted, row.InsufficientFunds = fmt.Sprint(c.Committed), fmt.Sprint(c.Aborted), fmt.Sprint(c.InsufficientFunds)
 				row.Unavailable, row.Invalid, row.Unknown = fmt.Sprint(c.Unavailable), fmt.Sprint(c.Invalid), fmt.Sprint(c.Unknown)

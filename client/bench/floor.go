@@ -49,13 +49,14 @@ func measureFloor(ctx context.Context, dir string, files int, l load, each time.
 	return f, nil
 }
 
-// enter states a run as a share of the floor.
-func (f *Floor) enter(r *Run, unary bool) {
+// enter states a run of the load l as a share of the floor. The echo process
+// takes transfers only, so a load with reads has no share of its rate.
+func (f *Floor) enter(r *Run, l *load) {
 	best := f.StreamTransfersPerS
-	if unary {
+	if l.unary {
 		best = f.UnaryPerS
 	}
-	if r.CommittedPerS != nil && best > 0 {
+	if r.CommittedPerS != nil && best > 0 && !l.mix.reads() {
 		share := *r.CommittedPerS / best
 		f.Share = &share
 	}

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"paxbank/internal/grpcopts"
 	pb "paxbank/proto/paxbank/v1"
 )
 
@@ -70,13 +71,13 @@ type ref struct {
 	timestamp uint64
 }
 
-// stream is one SubmitStream to one node. Its fields are guarded by the lane's
-// mutex.
+// stream is one SubmitStream or ReadStream to one node. Its fields are guarded by
+// its lane's mutex.
 type stream struct {
 	number int32
 	peer   int
 	open   int   // requests without an answer
-	heard  int64 // when the node last said something, or the stream was opened
+	heard  int64 // when the node last said something, or first had something to answer
 	client grpc.ClientStream
 	cancel context.CancelFunc
 }
@@ -127,7 +128,7 @@ func (l *lane) run(ctx context.Context, wg *sync.WaitGroup) {
 				sendPool.Put(buffer)
 				break
 			}
-			if s.client.SendMsg(sendBuffer{buffer}) != nil {
+			if s.client.SendMsg(grpcopts.Out{Bytes: buffer, Pool: &sendPool}) != nil {
 				break // the receiver learns why
 			}
 		}
@@ -150,7 +151,7 @@ func (l *lane) ensureStream(ctx context.Context, wg *sync.WaitGroup) *stream {
 	s := &stream{number: l.opened, peer: l.leader, heard: l.engine.now(), cancel: cancel}
 	conn := l.peers[l.leader].connection()
 	l.mu.Unlock()
-	client, err := conn.NewStream(streamCtx, &submitStream, pb.Bank_SubmitStream_FullMethodName, grpc.ForceCodecV2(wireCodec{}))
+	client, err := newStream(streamCtx, conn, pb.Bank_SubmitStream_FullMethodName)
 	l.mu.Lock()
 	if err != nil {
 		cancel()
@@ -163,6 +164,22 @@ func (l *lane) ensureStream(ctx context.Context, wg *sync.WaitGroup) *stream {
 	wg.Go(func() { l.receive(ctx, s) })
 	return s
 }
+
+// newStream opens a stream whose messages are written and read as bytes.
+func newStream(ctx context.Context, to *grpc.ClientConn, method string) (grpc.ClientStream, error) {
+	return to.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(grpcopts.Codec{}))
+}
+
+// sent counts n more requests that the node has to answer.
+func (s *stream) sent(n int, now int64) {
+	if s.open == 0 {
+		s.heard = now
+	}
+	s.open += n
+}
+
+// silent reports whether the node should have said something by now.
+func (s *stream) silent(now int64) bool { return s.open > 0 && now-s.heard > int64(silentAfter) }
 
 // sendable REQUIRES: l.mu is held.
 func (l *lane) sendable() bool {
@@ -221,7 +238,7 @@ func (l *lane) put(b []byte, s *stream, ring *ring, timestamp uint64, e *entry, 
 		e.first = now
 	}
 	e.sent, e.stream, e.state = now, s.number, entrySent
-	s.open++
+	s.sent(1, now)
 	left := e.first + int64(l.engine.load.deadline) - now
 	return appendRequest(b, &request{
 		epoch: l.engine.bank.epoch, topology: l.engine.bank.hash,
@@ -250,14 +267,14 @@ func (l *lane) rotate(asked int, named string) {
 // receive takes the answers on s until it ends, or the load does with ctx.
 func (l *lane) receive(ctx context.Context, s *stream) {
 	defer s.cancel()
-	var in receiveBuffer
+	var in grpcopts.In
 	var freed []int32
 	staging := l.engine.staging()
 	for {
 		err := s.client.RecvMsg(&in)
 		if err == nil {
 			var now int64
-			if freed, now, err = l.take(s, in.bytes, freed[:0]); len(freed) > 0 {
+			if freed, now, err = l.take(s, in.Bytes, freed[:0]); len(freed) > 0 {
 				l.engine.refill(freed, now, staging)
 			}
 		}

@@ -70,9 +70,13 @@ func TestFloor(t *testing.T) {
 		t.Errorf("%+v after %v", f, parts)
 	}
 	r := &Run{CommittedPerS: ptr(f.StreamTransfersPerS / 4), FsyncsPerS: ptr(f.FilesFsyncsPerS / 2)}
-	f.enter(r, false)
+	f.enter(r, &load{})
 	if *f.Share != 0.25 || *f.FsyncShare != 0.5 {
 		t.Errorf("shares %g and %g, want 0.25 and 0.5", *f.Share, *f.FsyncShare)
+	}
+	f.Share = nil
+	if f.enter(r, &load{mix: mix{Reads: 0.5}}); f.Share != nil {
+		t.Errorf("share %g of an echo that takes no reads", *f.Share)
 	}
 }
 

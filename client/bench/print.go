@@ -139,6 +139,9 @@ func (s *Settings) rows() [][]string {
 		add("target", "%s/s", count(int64(s.TargetPerS)))
 	}
 	add("submission", "%s", s.Submission)
+	if s.Reads != "" {
+		add("reads", "%s", s.Reads)
+	}
 	if s.Transactions > 0 {
 		add("transactions", "%s", count(s.Transactions))
 	} else {
@@ -152,6 +155,9 @@ func (s *Settings) rows() [][]string {
 	}
 	if s.FaultsBy != "" {
 		add("faults by", "%s", s.FaultsBy)
+	}
+	if s.Profiled {
+		add("profiled", "yes, which costs nodes and driver time")
 	}
 	add("commit", "%s", orUnknown(s.Commit))
 	add("host", "%s", orUnknown(s.Host))

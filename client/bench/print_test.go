@@ -64,7 +64,7 @@ func sample() *Result {
 	return &Result{
 		Schema: Schema, Started: time.Unix(1_800_000_000, 0).UTC(), Run: good, Runs: []*Run{good, bad},
 		Settings: Settings{Preset: "ycsb-b", Mix: "95 % reads, 5 % transfers", Mapping: ycsbMapping, ReadPercent: 95, CrossPercent: 0, Skew: 0.99, Seed: 1, Clients: 16, Inflight: 256,
-			Loop: "open (poisson)", TargetPerS: 125_000, Submission: "stream", DurationSeconds: 10, WarmupSeconds: 2, DeadlineSeconds: 5,
+			Loop: "open (poisson)", TargetPerS: 125_000, Submission: "stream", Reads: "stream", DurationSeconds: 10, WarmupSeconds: 2, DeadlineSeconds: 5,
 			Clusters: 3, Nodes: 9, Items: 9000, InitialBalance: 1_000_000, Repeat: 2, FaultsBy: "pause", Commit: "c0ffee", Host: "linux/amd64, 2 CPUs", Fsync: "synced writes, as the nodes count them"},
 		Repeated: map[string]Repetition{"committed_per_s": {2, 123456.7, nil, nil}, "latency_p50_us": {6, 999.5, ptr(990.0), ptr(1010.0)}},
 	}

@@ -132,7 +132,7 @@ type Floor struct {
 	StreamTransfersPerS float64 `json:"stream_transfers_per_s"`
 	// Share of the echo's rate (of unary calls or streamed transfers, as the run
 	// submitted them) and of the files' syncs that the run came to. Left out when
-	// the run has no number.
+	// the run has no number; Share also when it has reads, which the echo lacks.
 	Share      *float64 `json:"share,omitempty"`
 	FsyncShare *float64 `json:"fsync_share,omitempty"`
 }
@@ -151,7 +151,8 @@ type Settings struct {
 	Inflight        int      `json:"inflight"`
 	Loop            string   `json:"loop"` // "closed", "open (poisson)" or "open (constant)"
 	TargetPerS      float64  `json:"target_per_s,omitempty"`
-	Submission      string   `json:"submission"` // "stream" or "unary"
+	Submission      string   `json:"submission"`      // of transfers: "stream" or "unary"
+	Reads           string   `json:"reads,omitempty"` // the same of reads, where there are any
 	Transactions    int64    `json:"transactions,omitempty"`
 	DurationSeconds float64  `json:"duration_s,omitempty"`
 	WarmupSeconds   float64  `json:"warmup_s"`
@@ -165,7 +166,9 @@ type Settings struct {
 	Commit          string   `json:"commit,omitempty"`
 	Host            string   `json:"host,omitempty"`
 	NodeCommand     string   `json:"node_command,omitempty"`
-	Fsync           string   `json:"fsync"`
+	// Profiled while it ran, which costs nodes and driver time.
+	Profiled bool   `json:"profiled,omitempty"`
+	Fsync    string `json:"fsync"`
 }
 
 // Repetition is a quantity over all repetitions.

@@ -71,8 +71,29 @@ func (c *Command) plan(env *Env) (*plan, error) {
 	if last := len(p.events) - 1; last >= 0 && p.load.duration > 0 && p.events[last].at >= p.load.duration {
 		return nil, fmt.Errorf("--%s %s@%s strikes when the %s of the run are over", p.events[last].what(), p.events[last].node, p.events[last].at, p.load.duration)
 	}
+	if err := c.checkProfile(env, p); err != nil {
+		return nil, err
+	}
 	p.settings = c.settings(env, p, chosen, items)
 	return p, nil
+}
+
+// checkProfile holds --profile against the rest.
+func (c *Command) checkProfile(env *Env, p *plan) error {
+	switch {
+	case c.Profile == "":
+	case env.Attach || env.Name != "":
+		return errors.New("--profile works with our own server only: leave --node-cmd and --attach out")
+	case c.CPUProfile != "":
+		return errors.New("--profile and --cpuprofile exclude each other: a process has one CPU profile at a time, and --profile takes the driver's too")
+	case c.Repeat > 1:
+		return errors.New("--profile is for one run: leave --repeat out")
+	case c.Fault == faultKill && len(p.events) > 0:
+		return errors.New("--profile needs nodes that live through the run: use --fault pause")
+	case p.load.duration < time.Second:
+		return errors.New("--profile needs a run with a --duration of 1s or more")
+	}
+	return nil
 }
 
 // load is what the flags and the preset say together.
@@ -154,13 +175,16 @@ func (c *Command) settings(env *Env, p *plan, chosen *preset, items *layout) Set
 		Clients: l.clients, Inflight: l.inflight, Loop: "closed", TargetPerS: l.rate, Submission: "stream",
 		Transactions: l.transactions, DurationSeconds: l.duration.Seconds(), WarmupSeconds: l.warmup.Seconds(), DeadlineSeconds: l.deadline.Seconds(),
 		Clusters: len(p.topology.Clusters), Nodes: len(p.topology.Nodes()), Items: items.total, InitialBalance: p.topology.InitialBalance,
-		Repeat: c.Repeat, Commit: env.Commit, Host: env.Host, NodeCommand: env.Name, Fsync: "not reported by the nodes",
+		Repeat: c.Repeat, Commit: env.Commit, Host: env.Host, NodeCommand: env.Name, Profiled: c.Profile != "", Fsync: "not reported by the nodes",
 	}
 	if l.rate > 0 {
 		s.Loop = "open (" + c.Arrivals + ")"
 	}
 	if l.unary {
 		s.Submission = "unary"
+	}
+	if l.mix.reads() {
+		s.Reads = s.Submission
 	}
 	if len(p.events) > 0 {
 		s.FaultsBy = c.Fault

@@ -75,6 +75,10 @@ func TestWrongUsage(t *testing.T) {
 		{func(c *Command) { c.Fail = []string{"n1@1s", "n1@2s"} }, "has failed already"},
 		{func(c *Command) { c.Fail = []string{"n1@10s"} }, "are over"},
 		{func(c *Command) { c.Repeat = 0 }, "--repeat"},
+		{func(c *Command) { c.Profile, c.CPUProfile = "d", "f" }, "--cpuprofile exclude each other"},
+		{func(c *Command) { c.Profile, c.Repeat = "d", 2 }, "leave --repeat out"},
+		{func(c *Command) { c.Profile, c.Transactions = "d", ptr(int64(9)) }, "--duration of 1s or more"},
+		{func(c *Command) { c.Profile, c.Fault, c.Fail = "d", faultKill, []string{"n1@1s"} }, "use --fault pause"},
 	} {
 		command := &Command{Arrivals: "poisson", Fault: faultPause, Deadline: time.Second, Repeat: 1}
 		c.change(command)
@@ -89,6 +93,10 @@ func TestWrongUsage(t *testing.T) {
 			t.Errorf("attached: %v, want an error with %q", err, want)
 		}
 		command.Fault = faultPause
+	}
+	command = &Command{Arrivals: "poisson", Fault: faultPause, Deadline: time.Second, Repeat: 1, Profile: "d"}
+	if code, err := command.Run(t.Context(), Env{Command: []string{"bank"}, Name: "bank"}); code != exitUsage || err == nil || !strings.Contains(err.Error(), "our own server only") {
+		t.Errorf("--profile of another server: exit code %d, %v", code, err)
 	}
 }
 

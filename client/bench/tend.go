@@ -14,7 +14,7 @@ func (l *lane) tend() (freed []int32, now int64) {
 		l.signal()
 	}
 	for _, s := range l.streams {
-		if s.open > 0 && now-s.heard > int64(silentAfter) || s.open == 0 && s != l.stream {
+		if s.silent(now) || s.open == 0 && s != l.stream {
 			s.cancel() // its receiver sees to what is under way on it
 		}
 	}

@@ -4,27 +4,20 @@ import (
 	"fmt"
 	"sync"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	pb "paxbank/proto/paxbank/v1"
 )
 
-// The stream's messages are written and read as bytes, field by field: the
-// driver shares the machine with the nodes, and making a protobuf message of
-// every transfer would cost more than everything else it does. The bytes are
-// those of proto.Marshal; a test compares them.
+// The streams' messages are written and read as bytes, field by field
+// (grpcopts.Codec): the driver shares the machine with the nodes, and making a
+// protobuf message of every operation would cost more than everything else it
+// does. The bytes are those of proto.Marshal; a test compares them. Here are those
+// of SubmitStream, in wireread.go those of ReadStream.
 
-// submitStream describes Bank.SubmitStream.
-var submitStream = grpc.StreamDesc{StreamName: "SubmitStream", ServerStreams: true, ClientStreams: true}
-
-// sendBuffer is one message to be sent. Its bytes go back to sendPool once gRPC
-// has written them.
-type sendBuffer struct{ bytes *[]byte }
-
-// sendPool holds buffers for whole batches. gRPC's own pool clears every buffer
-// that it hands out, which would be a quarter of the driver's work.
+// sendPool holds buffers for whole batches; gRPC gives them back. Its own pool
+// clears every buffer that it hands out, which would be a quarter of the driver's
+// work.
 var sendPool batchPool
 
 type batchPool struct{ sync.Pool }
@@ -40,36 +33,6 @@ func (p *batchPool) Get(int) *[]byte {
 
 // Put implements mem.BufferPool.
 func (p *batchPool) Put(b *[]byte) { p.Pool.Put(b) }
-
-// receiveBuffer takes one message; its bytes are used again for the next.
-type receiveBuffer struct{ bytes []byte }
-
-// wireCodec hands sendBuffer and receiveBuffer through.
-type wireCodec struct{}
-
-func (wireCodec) Marshal(v any) (mem.BufferSlice, error) {
-	out, ok := v.(sendBuffer)
-	if !ok {
-		return nil, fmt.Errorf("bench: %T is no message of a stream", v)
-	}
-	return mem.BufferSlice{mem.NewBuffer(out.bytes, &sendPool)}, nil
-}
-
-func (wireCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	in, ok := v.(*receiveBuffer)
-	if !ok {
-		return fmt.Errorf("bench: %T takes no message of a stream", v)
-	}
-	n := data.Len()
-	if cap(in.bytes) < n {
-		in.bytes = make([]byte, n, 2*n)
-	}
-	in.bytes = in.bytes[:n]
-	data.CopyTo(in.bytes)
-	return nil
-}
-
-func (wireCodec) Name() string { return "proto" }
 
 // maxRequestBytes is the size of the largest request in a batch, its own tag and
 // length included. It stays below 128, so that the length is one byte.
@@ -132,26 +95,36 @@ type reply struct {
 // nextReply takes the first reply off a TransactionReplyBatch; ok is false at
 // its end.
 func nextReply(batch []byte, r *reply) (rest []byte, ok bool, err error) {
+	body, rest, ok, err := nextElement(batch)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	return rest, true, parseReply(body, r)
+}
+
+// nextElement takes the first element off a batch whose elements are its field 1;
+// ok is false at its end.
+func nextElement(batch []byte) (body, rest []byte, ok bool, err error) {
 	for len(batch) > 0 {
 		number, kind, n := protowire.ConsumeTag(batch)
 		if n < 0 {
-			return nil, false, malformed(n)
+			return nil, nil, false, malformed(n)
 		}
 		batch = batch[n:]
 		if number != 1 || kind != protowire.BytesType {
 			if n = protowire.ConsumeFieldValue(number, kind, batch); n < 0 {
-				return nil, false, malformed(n)
+				return nil, nil, false, malformed(n)
 			}
 			batch = batch[n:]
 			continue
 		}
 		body, n := protowire.ConsumeBytes(batch)
 		if n < 0 {
-			return nil, false, malformed(n)
+			return nil, nil, false, malformed(n)
 		}
-		return batch[n:], true, parseReply(body, r)
+		return body, batch[n:], true, nil
 	}
-	return nil, false, nil
+	return nil, nil, false, nil
 }
 
 func parseReply(b []byte, r *reply) error {
@@ -188,5 +161,5 @@ func parseReply(b []byte, r *reply) error {
 }
 
 func malformed(n int) error {
-	return fmt.Errorf("a node sent a malformed TransactionReplyBatch: %w", protowire.ParseError(n))
+	return fmt.Errorf("a node sent a malformed message on a stream: %w", protowire.ParseError(n))
 }

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 
+	"paxbank/internal/grpcopts"
 	pb "paxbank/proto/paxbank/v1"
 )
 
@@ -48,11 +49,11 @@ func TestRepliesAreThoseOfProtobuf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var in receiveBuffer
-	if err := (wireCodec{}).Unmarshal(mem.BufferSlice{mem.SliceBuffer(data[:3]), mem.SliceBuffer(data[3:])}, &in); err != nil {
+	var in grpcopts.In
+	if err := (grpcopts.Codec{}).Unmarshal(mem.BufferSlice{mem.SliceBuffer(data[:3]), mem.SliceBuffer(data[3:])}, &in); err != nil {
 		t.Fatal(err)
 	}
-	rest := in.bytes
+	rest := in.Bytes
 	for _, want := range batch.GetReplies() {
 		var r reply
 		var ok bool
@@ -98,6 +99,83 @@ func FuzzNextReply(f *testing.F) {
 			if known {
 				w := want.GetReplies()[n]
 				if r.client != w.GetClientId() || r.timestamp != w.GetTimestamp() || r.result != w.GetResult() || string(r.leader) != w.GetLeader() {
+					t.Fatalf("reply %d: %+v, protobuf reads %v", n, r, w)
+				}
+			}
+			n++
+		}
+		if known && n != len(want.GetReplies()) {
+			t.Fatalf("%d replies, protobuf reads %d", n, len(want.GetReplies()))
+		}
+	})
+}
+
+func readAnswer(t *testing.T, number uint64, reply *pb.ReadReply) []byte {
+	t.Helper()
+	data, err := proto.Marshal(&pb.ReadReplyBatch{Replies: []*pb.NumberedReadReply{{Number: number, Reply: reply}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestReadsAreThoseOfProtobuf(t *testing.T) {
+	want := &pb.ReadRequestBatch{Epoch: math.MaxUint64, Topology: math.MaxUint64, Reads: []*pb.NumberedRead{
+		{Number: 1, Item: 2, DeadlineMs: 3}, {Number: math.MaxUint64, Item: math.MaxInt64, DeadlineMs: math.MaxUint32},
+	}}
+	got := appendReadBatch(nil, want.GetEpoch(), want.GetTopology())
+	if len(got) > readBatchBytes {
+		t.Errorf("the head of the batch takes %d bytes, more than %d", len(got), readBatchBytes)
+	}
+	for _, q := range want.GetReads() {
+		before := len(got)
+		got = appendRead(got, q.GetNumber(), q.GetItem(), q.GetDeadlineMs())
+		if n := len(got) - before; n > maxReadBytes {
+			t.Errorf("read of %d bytes, more than %d", n, maxReadBytes)
+		}
+	}
+	read := &pb.ReadRequestBatch{}
+	if err := proto.Unmarshal(got, read); err != nil {
+		t.Fatal(err)
+	}
+	if !proto.Equal(read, want) {
+		t.Errorf("the bytes say %v, want %v", read, want)
+	}
+}
+
+// FuzzNextReadReply: no panic, and what is accepted is what protobuf reads.
+func FuzzNextReadReply(f *testing.F) {
+	data, err := proto.Marshal(&pb.ReadReplyBatch{Replies: []*pb.NumberedReadReply{
+		{Number: 7, Reply: &pb.ReadReply{Result: pb.Result_RESULT_COMMITTED, Balance: -8, Epoch: 3}},
+		{Number: math.MaxUint64, Reply: &pb.ReadReply{Result: pb.Result_RESULT_NOT_LEADER, Message: "ask n1", Leader: "n1"}},
+		{},
+	}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add([]byte{0x0a, 0x04, 0x12, 0x02, 0x08, 0x01})
+	f.Add([]byte{0x0a, 0x03, 0x12, 0x02, 0x08})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		want := &pb.ReadReplyBatch{}
+		known := proto.Unmarshal(data, want) == nil
+		rest, n := data, 0
+		for {
+			var r readReply
+			var ok bool
+			var err error
+			if rest, ok, err = nextReadReply(rest, &r); err != nil {
+				if known {
+					t.Fatalf("refused (%v), but protobuf reads %v", err, want)
+				}
+				return
+			}
+			if !ok {
+				break
+			}
+			if known {
+				w := want.GetReplies()[n]
+				if r.number != w.GetNumber() || r.result != w.GetReply().GetResult() || r.balance != w.GetReply().GetBalance() || string(r.leader) != w.GetReply().GetLeader() {
 					t.Fatalf("reply %d: %+v, protobuf reads %v", n, r, w)
 				}
 			}

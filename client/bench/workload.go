@@ -46,6 +46,9 @@ type mix struct {
 // uniform reports whether all items are chosen equally often.
 func (m *mix) uniform() bool { return m.Theta == 0 && m.HotItems == 0 && !m.SmallBank }
 
+// reads reports whether there are reads among the operations.
+func (m *mix) reads() bool { return m.Reads > 0 || m.SmallBank }
+
 // maxAmount of a transfer; amounts are even from 1.
 const maxAmount = 10
 

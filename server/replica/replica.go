@@ -84,14 +84,23 @@ func New(cfg Config, st paxos.Stable, now ids.Time) (*Replica, error) {
 	r.effectsFrom = r.bank.Applied() + 1
 	r.directory = twopc.NewDirectory(r.clusters)
 	r.lead.reset(r.lim)
-	r.px = paxos.New(paxos.Config{
-		Self:           cfg.Self,
-		Nodes:          r.clusters[r.cluster],
-		HeartbeatEvery: r.lim.HeartbeatEvery,
-		ElectionMin:    r.lim.ElectionMin,
-		FirstElection:  r.lim.FirstElection,
-		Rand:           r.rng,
-	}, st, now)
+	log := paxos.Config{
+		Self:            cfg.Self,
+		Nodes:           r.clusters[r.cluster],
+		HeartbeatEvery:  r.lim.HeartbeatEvery,
+		ElectionMin:     r.lim.ElectionMin,
+		FirstElection:   r.lim.FirstElection,
+		MaxFrameEntries: r.lim.MaxFrameEntries,
+		MaxFrameBytes:   r.lim.MaxFrameBytes,
+		MaxInFlight:     r.lim.MaxInFlight,
+		ChunkBytes:      r.lim.ChunkBytes,
+		MaxHole:         r.lim.MaxHole,
+		Rand:            r.rng,
+	}
+	if err := log.Validate(); err != nil {
+		return nil, fmt.Errorf("limits: %w", err)
+	}
+	r.px = paxos.New(log, st, now)
 	r.advance()
 	return r, nil
 }
