@@ -23,6 +23,7 @@ type nodeFlags struct {
 // driveFlags say how test sets are carried out on whose nodes.
 type driveFlags struct {
 	nodeFlags
+	boxFlags
 	conductFlags
 }
 
@@ -44,6 +45,8 @@ func (f *driveFlags) check() error {
 	switch {
 	case f.Attach && f.NodeCmd != "":
 		return usage("--attach and --node-cmd exclude each other: either the nodes run already or they are started")
+	case f.Attach && (f.boxed() || f.Listen == launch.ListenUnix):
+		return usage("--sandbox and --listen need nodes that were started here: leave --attach out")
 	case f.Attach && f.Fault == runner.FaultKill:
 		return usage("--fault kill needs nodes that were started here: leave --attach out, or use --fault pause")
 	}
@@ -81,6 +84,22 @@ func (f *nodeFlags) implementation(plans []*plan.Plan) (drive.Implementation, er
 		if impl.Command, err = launch.DefaultCommand(); err != nil {
 			return impl, &exitError{check.ExitNodes, err}
 		}
+	}
+	return impl, nil
+}
+
+// implementation is what the flags choose, and how it is contained.
+func (f *driveFlags) implementation(plans []*plan.Plan) (drive.Implementation, error) {
+	impl, err := f.nodeFlags.implementation(plans)
+	if err != nil {
+		return impl, err
+	}
+	impl.Listen = f.Listen
+	if impl.Sandbox, err = f.policy(plans, f.Results); err != nil || impl.Sandbox == nil {
+		return impl, err
+	}
+	if err := impl.Sandbox.Check(impl.OwnNetwork()); err != nil {
+		return impl, &exitError{check.ExitNodes, err}
 	}
 	return impl, nil
 }
@@ -170,5 +189,5 @@ func runWords(path, sets string, shape *plan.Shape, f *driveFlags) []string {
 	if sets != "" {
 		words = append(words, "--sets", sets)
 	}
-	return slices.Concat(words, shapeWords(shape), f.conductFlags.words(), f.nodeFlags.words())
+	return slices.Concat(words, shapeWords(shape), f.conductFlags.words(), f.boxFlags.words(), f.nodeFlags.words())
 }

@@ -21,6 +21,8 @@ import (
 
 	"paxbank/client/check"
 	"paxbank/client/drive"
+	"paxbank/client/grade"
+	"paxbank/client/sandbox"
 )
 
 // command is one of the client's commands; its exported fields are its flags.
@@ -38,6 +40,7 @@ type commandLine struct {
 	Expect  expectCommand  `cmd:"" help:"Print what must come of test sets, as expected files."`
 	Check   checkCommand   `cmd:"" help:"Only read a test set and what belongs to it, and say what is wrong with it."`
 	Bench   benchCommand   `cmd:"" help:"Measure throughput and latency under a workload, and check the money afterwards."`
+	Grade   gradeCommand   `cmd:"" help:"Grade many submissions by a suite: build, run, judge, and one table of all."`
 	Regrade regradeCommand `cmd:"" help:"Judge old runs again from their histories, and say whose score changes and why."`
 }
 
@@ -54,7 +57,13 @@ func usage(format string, args ...any) error {
 	return &exitError{check.ExitUsage, fmt.Errorf(format, args...)}
 }
 
-func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	sandbox.Early()
+	if len(os.Args) == 2 && os.Args[1] == grade.WorkerCommand {
+		os.Exit(grade.Worker(os.Stdin, os.Stdout))
+	}
+	os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // execute runs the command line and returns the exit code.
 func execute(args []string, stdin *os.File, stdout, stderr *os.File) (code int) {
@@ -86,7 +95,13 @@ func execute(args []string, stdin *os.File, stdout, stderr *os.File) (code int) 
 		return check.ExitUsage
 	}
 	d := &driver{stdin: stdin, stdout: stdout, stderr: stderr, args: args}
-	code, err = ctx.Selected().Target.Addr().Interface().(command).run(d)
+	chosen := ctx.Selected().Target.Addr().Interface().(command)
+	if c, ok := chosen.(privately); ok && c.wantsPrivateNetwork() && !sandbox.Private() {
+		if code, done := d.rerun(); done {
+			return code
+		}
+	}
+	code, err = chosen.run(d)
 	if err != nil {
 		say(stderr, err)
 		return graver(code, codeOf(err))

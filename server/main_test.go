@@ -20,8 +20,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"paxbank/internal/grpcopts"
 	pb "paxbank/proto/paxbank/v1"
-	"paxbank/server/transport"
 )
 
 // The test binary is the server when it is told so: what is tested is a real
@@ -102,7 +102,7 @@ func (p *process) signal(s os.Signal) {
 
 func connect(t *testing.T, address string) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient(transport.Target(address), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(grpcopts.Target(address), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}

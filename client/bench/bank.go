@@ -65,7 +65,7 @@ func (p *peer) spread(caller int) *grpc.ClientConn {
 func (p *peer) dial(address string) error {
 	var conns []*grpc.ClientConn
 	for range connections {
-		c, err := grpc.NewClient("passthrough:///"+address,
+		c, err := grpc.NewClient(grpcopts.Target(address),
 			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithIdleTimeout(0),
 			grpc.WithInitialWindowSize(grpcopts.Window), grpc.WithInitialConnWindowSize(grpcopts.Window),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(grpcopts.MaxMessageBytes), grpc.MaxCallSendMsgSize(grpcopts.MaxMessageBytes)),

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"paxbank/internal/grpcopts"
 	pb "paxbank/proto/paxbank/v1"
 )
 
@@ -37,7 +38,7 @@ type node struct {
 }
 
 func connect(id, address string, cluster int) (*node, error) {
-	conn, err := grpc.NewClient("passthrough:///"+address,
+	conn, err := grpc.NewClient(grpcopts.Target(address),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.WaitForReady(true)),
 		// Nodes are killed and come back: look for them often.

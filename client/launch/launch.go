@@ -3,31 +3,24 @@
 // driver ends in an orderly way nor when it is killed itself.
 //
 // A node is any program that takes an id, an address to listen on and a data
-// directory, and then serves the Control service there. The files: launch.go
-// the fleet, process.go one process, ports.go free ports, words.go the splitting
-// of --node-cmd and what is said of a node that does not start.
+// directory, and then serves the Control service there. Nodes of other people can
+// be contained (Config.Sandbox; see package sandbox). The files: launch.go the
+// fleet, start.go the start of one node, process.go a plain process and boxed.go
+// a contained one, address.go where nodes listen, words.go the splitting of
+// --node-cmd and what is said of a node that does not start.
 package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
-
+	"paxbank/client/sandbox"
 	"paxbank/internal/topology"
-	pb "paxbank/proto/paxbank/v1"
 )
 
 // The bounds of starting and stopping.
@@ -53,7 +46,7 @@ const (
 // Config says what to start.
 type Config struct {
 	// Topology whose nodes are started. Their addresses are ignored: every node
-	// gets a free port on 127.0.0.1.
+	// gets one of its own, as Listen says.
 	Topology *topology.Topology
 	// Command is the program and its arguments, with {id}, {listen} and {data} in
 	// them (see Split). Empty: DefaultCommand.
@@ -63,7 +56,20 @@ type Config struct {
 	LogDir, DataDir string
 	// ReadyTimeout bounds the start of every node; 0 means DefaultReadyTimeout.
 	ReadyTimeout time.Duration
+	// Listen is ListenTCP, which is the default, or ListenUnix.
+	Listen string
+	// Sandbox, when set, contains every node in a box. What a node may use, as its
+	// Limits say, is then each node's. With ListenUnix a node has no network at all;
+	// otherwise it shares the driver's (see sandbox.Worker). In a box {data} is
+	// sandbox.DataDir.
+	Sandbox *sandbox.Policy
 }
+
+// Where nodes listen.
+const (
+	ListenTCP  = "tcp"  // on free ports of 127.0.0.1
+	ListenUnix = "unix" // on sockets in a private directory: unix:///…/n1.sock
+)
 
 // Fleet is the running nodes.
 type Fleet struct {
@@ -73,13 +79,14 @@ type Fleet struct {
 	mu       sync.Mutex
 	topology *topology.Topology // with addresses
 	nodes    map[string]*node
-	ports    map[string]*port // by node
+	places   map[string]place // by node
+	sockets  string           // directory of ListenUnix
 	stopped  bool
 }
 
 type node struct {
 	id, address string
-	process     *process
+	process     process
 }
 
 // DefaultCommand starts our own server, which lies beside the running program.
@@ -118,8 +125,12 @@ func Start(ctx context.Context, cfg Config) (*Fleet, error) {
 			return nil, err
 		}
 	}
-	f := &Fleet{cfg: cfg, spawner: newSpawner(), nodes: map[string]*node{}, ports: map[string]*port{}}
+	f := &Fleet{cfg: cfg, spawner: newSpawner(), nodes: map[string]*node{}, places: map[string]place{}}
 	ids := cfg.Topology.Nodes()
+	if err := f.prepare(len(ids)); err != nil {
+		f.Stop()
+		return nil, err
+	}
 	errs := make([]error, len(ids))
 	var wg sync.WaitGroup
 	for i, n := range ids {
@@ -159,140 +170,6 @@ func (f *Fleet) relist() {
 	f.topology = &t
 }
 
-// startNode starts a node on its port, or on another one when that is taken.
-func (f *Fleet) startNode(ctx context.Context, id string, tries int) error {
-	var last error
-	for try := range tries {
-		f.mu.Lock()
-		p := f.ports[id]
-		f.mu.Unlock()
-		if p == nil {
-			var err error
-			if p, err = freePort(); err != nil {
-				return fmt.Errorf("node %s: %w", id, err)
-			}
-			f.mu.Lock()
-			f.ports[id] = p
-			f.mu.Unlock()
-		}
-		retry, err := f.tryNode(ctx, id, p)
-		if err == nil {
-			return nil
-		}
-		last = err
-		if !retry || ctx.Err() != nil {
-			break
-		}
-		if try+1 < tries {
-			f.mu.Lock()
-			f.ports[id] = nil
-			f.mu.Unlock()
-			p.release()
-		}
-	}
-	return last
-}
-
-// tryNode starts a node once. retry: it ended by itself, so another port may
-// help.
-func (f *Fleet) tryNode(ctx context.Context, id string, p *port) (retry bool, err error) {
-	address := p.address()
-	data := filepath.Join(f.cfg.DataDir, id)
-	if err := os.MkdirAll(data, 0o755); err != nil {
-		return false, err
-	}
-	fill := strings.NewReplacer("{id}", id, "{listen}", address, "{data}", data)
-	args := make([]string, len(f.cfg.Command))
-	for i, a := range f.cfg.Command {
-		args[i] = fill.Replace(a)
-	}
-	log := filepath.Join(f.cfg.LogDir, id+".log")
-	var before int64 // of the log: what earlier tries wrote is not this one's
-	if info, err := os.Stat(log); err == nil {
-		before = info.Size()
-	}
-	proc, err := f.spawner.start(args, log)
-	if err != nil {
-		return false, fmt.Errorf("node %s cannot be started: %w", id, err)
-	}
-	f.mu.Lock()
-	if f.stopped {
-		f.mu.Unlock()
-		proc.kill()
-		return false, fmt.Errorf("node %s: the nodes are being stopped", id)
-	}
-	f.nodes[id] = &node{id: id, address: address, process: proc}
-	f.mu.Unlock()
-
-	switch err := awaitReady(ctx, address, proc, f.cfg.ReadyTimeout); {
-	case err == nil:
-		return false, nil
-	case errors.Is(err, errEnded):
-		return true, fmt.Errorf("node %s ended right after its start (%s)%s", id, proc.how(), tail(log, before))
-	default:
-		proc.kill()
-		return false, fmt.Errorf("node %s on %s is not ready: %w%s", id, address, err, tail(log, before))
-	}
-}
-
-var errEnded = errors.New("the process ended")
-
-// awaitReady polls Control.Status until it answers.
-func awaitReady(ctx context.Context, address string, p *process, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), quickConnect())
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	// A process that ends is not asked any longer: somebody who holds its port
-	// and says nothing would keep the question open.
-	callCtx, stopAsking := context.WithCancel(ctx)
-	defer stopAsking()
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	defer cancel()
-	watch.Go(func() {
-		select {
-		case <-p.ended:
-			stopAsking()
-		case <-ctx.Done():
-		}
-	})
-	control := pb.NewControlClient(conn)
-	ticker := time.NewTicker(pollEvery)
-	defer ticker.Stop()
-	var last error
-	for {
-		_, err := control.Status(callCtx, &pb.StatusRequest{})
-		if last == nil || status.Code(err) != codes.DeadlineExceeded {
-			last = err // that time is up says less than what was the matter before
-		}
-		if err == nil {
-			select {
-			case <-p.ended: // somebody else answers on that port
-				return errEnded
-			default:
-				return nil
-			}
-		}
-		if status.Code(last) == codes.Unimplemented { // waiting does not change that
-			return errors.New(why(last))
-		}
-		select {
-		case <-p.ended:
-			return errEnded
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return fmt.Errorf("no answer to Control.Status within %s: %s", timeout, why(last))
-			}
-			return ctx.Err()
-		case <-ticker.C:
-		}
-	}
-}
-
 // Kill kills a node at once (SIGKILL) and returns when it is gone. Its data
 // directory stays.
 func (f *Fleet) Kill(id string) error {
@@ -312,7 +189,7 @@ func (f *Fleet) Signal(id string, sig syscall.Signal) error {
 		return err
 	}
 	select {
-	case <-n.process.ended:
+	case <-n.process.ended():
 		return fmt.Errorf("node %s has ended: %s", id, n.process.how())
 	default:
 	}
@@ -328,12 +205,12 @@ func (f *Fleet) Restart(ctx context.Context, id string) (address string, err err
 		return "", err
 	}
 	select {
-	case <-n.process.ended:
+	case <-n.process.ended():
 	default:
 		return "", fmt.Errorf("node %s still runs", id)
 	}
 	f.mu.Lock()
-	p := f.ports[id]
+	p := f.places[id]
 	f.mu.Unlock()
 	for range samePortTries {
 		var retry bool
@@ -347,7 +224,7 @@ func (f *Fleet) Restart(ctx context.Context, id string) (address string, err err
 	}
 	if err != nil && ctx.Err() == nil && !p.free() {
 		f.mu.Lock()
-		f.ports[id] = nil
+		f.places[id] = nil
 		f.mu.Unlock()
 		p.release()
 		err = f.startNode(ctx, id, startTries)
@@ -361,6 +238,22 @@ func (f *Fleet) Restart(ctx context.Context, id string) (address string, err err
 	return f.nodes[id].address, nil
 }
 
+// PIDs are the process ids of the nodes that run. Where a node is a wrapper that
+// started another program, they are the wrapper's; of a contained node, its box's.
+func (f *Fleet) PIDs() []int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var pids []int
+	for _, n := range f.nodes {
+		select {
+		case <-n.process.ended():
+		default:
+			pids = append(pids, n.process.pid())
+		}
+	}
+	return pids
+}
+
 // Ended names the nodes whose process has ended, each with how.
 func (f *Fleet) Ended() map[string]string {
 	f.mu.Lock()
@@ -368,7 +261,7 @@ func (f *Fleet) Ended() map[string]string {
 	ended := map[string]string{}
 	for id, n := range f.nodes {
 		select {
-		case <-n.process.ended:
+		case <-n.process.ended():
 			ended[id] = n.process.how()
 		default:
 		}
@@ -403,38 +296,22 @@ func (f *Fleet) stop(grace time.Duration) {
 	f.mu.Unlock()
 	var wg sync.WaitGroup
 	for _, n := range nodes {
-		wg.Go(func() { n.process.stop(grace) })
+		wg.Go(func() { stop(n.process, grace) })
 	}
 	wg.Wait()
 	f.spawner.close()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for id, p := range f.ports {
+	for id, p := range f.places {
 		if p != nil {
 			p.release()
 		}
-		delete(f.ports, id)
+		delete(f.places, id)
+	}
+	if f.sockets != "" {
+		os.RemoveAll(f.sockets)
 	}
 	if f.cfg.DataDir != "" {
 		os.RemoveAll(f.cfg.DataDir) // what cannot be removed is in the run's own directory
 	}
-}
-
-// LookUp checks that the program of a command exists, before anything starts.
-func LookUp(command []string) error {
-	if len(command) == 0 {
-		return errors.New("the node command is empty")
-	}
-	if _, err := exec.LookPath(command[0]); err != nil {
-		var bad *exec.Error
-		if errors.As(err, &bad) {
-			err = bad.Err
-		}
-		var path *fs.PathError
-		if errors.As(err, &path) {
-			err = path.Err
-		}
-		return fmt.Errorf("the program %s cannot be started: %w", command[0], err)
-	}
-	return nil
 }

@@ -18,22 +18,24 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"paxbank/client/sandbox"
 	"paxbank/internal/topology"
 	pb "paxbank/proto/paxbank/v1"
 )
 
 // The test binary plays the nodes, and a driver that is killed, when this
 // variable says so.
-const role = "PAXBANK_LAUNCH_TEST"
+const roleVariable = "PAXBANK_LAUNCH_TEST"
 
 func TestMain(m *testing.M) {
-	switch os.Getenv(role) {
+	sandbox.Early()
+	switch os.Getenv(roleVariable) {
 	case "":
 		goleak.VerifyTestMain(m)
 	case "driver":
 		driver()
 	default:
-		playNode(os.Getenv(role), os.Args[1:])
+		playNode(os.Getenv(roleVariable), os.Args[1:])
 	}
 }
 
@@ -47,8 +49,9 @@ func (c control) Status(context.Context, *pb.StatusRequest) (*pb.StatusReply, er
 }
 
 // playNode is a node: ID LISTEN DATA. Modes: serve, deaf (does not end on
-// SIGTERM), mute (never serves), die (ends at once), die-once, web (hangs up on
-// who speaks gRPC), other (serves gRPC, but not Control).
+// SIGTERM), polite (says good bye), mute (never serves), die (ends at once),
+// die-once, web (hangs up on who speaks gRPC), other (serves gRPC, but not
+// Control), hog (wants memory).
 func playNode(mode string, args []string) {
 	id, listen, data := args[0], args[1], args[2]
 	fmt.Printf("node %s, GOGC=%s\n", id, os.Getenv("GOGC"))
@@ -59,7 +62,7 @@ func playNode(mode string, args []string) {
 	}
 	switch mode {
 	case "die":
-		fmt.Println("no, thank you")
+		fmt.Println("no, \x1b[31mthank you")
 		os.Exit(3)
 	case "die-once":
 		if data, _ := os.ReadFile(starts); strings.Count(string(data), "\n") == 1 {
@@ -69,8 +72,26 @@ func playNode(mode string, args []string) {
 		select {}
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM)
+	case "polite":
+		told := make(chan os.Signal, 1)
+		signal.Notify(told, syscall.SIGTERM)
+		go func() {
+			<-told
+			fmt.Println("good bye")
+			os.Exit(0)
+		}()
+	case "hog":
+		all := make([]byte, 200<<20)
+		for i := range all {
+			all[i] = 1
+		}
+		select {}
 	}
-	l, err := net.Listen("tcp", listen)
+	network, name := "tcp", listen
+	if path, ok := strings.CutPrefix(listen, "unix://"); ok {
+		network, name = "unix", path
+	}
+	l, err := net.Listen(network, name)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(69)
@@ -97,14 +118,14 @@ func playNode(mode string, args []string) {
 
 // driver starts a fleet, prints the nodes' pids and waits to be killed.
 func driver() {
-	os.Setenv(role, "serve")
+	os.Setenv(roleVariable, "serve")
 	f, err := Start(context.Background(), config(os.Args[1], os.Args[2]))
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 	for _, n := range f.nodes {
-		fmt.Println(n.process.cmd.Process.Pid)
+		fmt.Println(n.process.pid())
 	}
 	fmt.Println("ready")
 	select {}
@@ -124,7 +145,7 @@ func config(logs, data string) Config {
 
 func start(t *testing.T, mode string) (*Fleet, Config, error) {
 	t.Helper()
-	t.Setenv(role, mode)
+	t.Setenv(roleVariable, mode)
 	dir := t.TempDir()
 	cfg := config(filepath.Join(dir, "nodes"), filepath.Join(dir, "data"))
 	if mode == "mute" || mode == "web" {
@@ -173,7 +194,7 @@ func TestStartAndStop(t *testing.T) {
 			if err != nil || !strings.Contains(string(log), "node "+n.ID) {
 				t.Errorf("log of %s: %q, %v", n.ID, log, err)
 			}
-			pids = append(pids, f.nodes[n.ID].process.cmd.Process.Pid)
+			pids = append(pids, f.nodes[n.ID].process.pid())
 		}
 		if len(f.Ended()) != 0 {
 			t.Errorf("ended: %v", f.Ended())
@@ -285,13 +306,13 @@ func TestNodeThatDies(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"node n1", "exit status 3", "no, thank you"} {
+	for _, want := range []string{"node n1", "exit status 3", `no, \x1b[31mthank you`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %q", err, want)
 		}
 	}
 	// It was started several times, and each says the same.
-	if n := strings.Count(err.Error(), "no, thank you"); n != 1 {
+	if n := strings.Count(err.Error(), `no, \x1b[31mthank you`); n != 1 {
 		t.Errorf("error %q repeats itself", err)
 	}
 }
@@ -344,7 +365,7 @@ func TestDriverIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, filepath.Join(dir, "nodes"), filepath.Join(dir, "data"))
-	cmd.Env = append(os.Environ(), role+"=driver")
+	cmd.Env = append(os.Environ(), roleVariable+"=driver")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

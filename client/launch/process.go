@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,18 +15,31 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// nodeEnvironment is set for nodes unless the user set it. Nine nodes and the
+// nodeVariables are set for nodes unless the user set it. Nine nodes and the
 // driver share a small machine: fewer collections, but a bounded heap.
-var nodeEnvironment = [][2]string{
+var nodeVariables = [][2]string{
 	{"GOGC", "400"},
 	{"GOMEMLIMIT", "512MiB"},
 }
 
-// process is one running node.
-type process struct {
-	cmd   *exec.Cmd
-	ended chan struct{}
-	err   error // how it ended; valid once ended is closed
+// process is one running node, contained or not.
+type process interface {
+	pid() int
+	// ended is closed when the process has ended.
+	ended() <-chan struct{}
+	// how the process ended, in words. REQUIRES: ended is closed.
+	how() string
+	// signal goes to the process and what it started.
+	signal(sig syscall.Signal)
+	// kill kills all of them and waits until the process is gone.
+	kill()
+}
+
+// plain is a process in a group of its own.
+type plain struct {
+	cmd  *exec.Cmd
+	gone chan struct{}
+	err  error // how it ended; valid once gone is closed
 }
 
 // spawner starts processes from one OS thread that lives as long as they do:
@@ -60,7 +74,7 @@ func (s *spawner) close() { s.once.Do(func() { close(s.done) }) }
 
 // start starts a program in a process group of its own, appending what it prints
 // to the file log.
-func (s *spawner) start(args []string, log string) (*process, error) {
+func (s *spawner) start(args []string, log string) (process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -81,29 +95,44 @@ func (s *spawner) start(args []string, log string) (*process, error) {
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, ended: make(chan struct{})}
+	p := &plain{cmd: cmd, gone: make(chan struct{})}
 	go func() {
 		p.err = cmd.Wait()
-		close(p.ended)
+		close(p.gone)
 	}()
 	return p, nil
 }
 
+// environment is env with what nodes need beside it.
 func environment(env []string) []string {
-	for _, kv := range nodeEnvironment {
-		set := false
-		for _, e := range env {
-			set = set || strings.HasPrefix(e, kv[0]+"=")
-		}
-		if !set {
-			env = append(env, kv[0]+"="+kv[1])
+	for _, e := range nodeEnvironment(env) {
+		if !slices.Contains(env, e) {
+			env = append(env, e)
 		}
 	}
 	return env
 }
 
-// how the process ended, in words. REQUIRES: ended is closed.
-func (p *process) how() string {
+// nodeEnvironment is what nodes need: as the user set it in env, or as is best
+// here.
+func nodeEnvironment(env []string) []string {
+	needs := make([]string, len(nodeVariables))
+	for i, kv := range nodeVariables {
+		needs[i] = kv[0] + "=" + kv[1]
+		for _, e := range env {
+			if strings.HasPrefix(e, kv[0]+"=") {
+				needs[i] = e
+			}
+		}
+	}
+	return needs
+}
+
+func (p *plain) pid() int { return p.cmd.Process.Pid }
+
+func (p *plain) ended() <-chan struct{} { return p.gone }
+
+func (p *plain) how() string {
 	if p.err == nil {
 		return "exit status 0"
 	}
@@ -111,35 +140,32 @@ func (p *process) how() string {
 }
 
 // signal goes to the whole group.
-func (p *process) signal(sig syscall.Signal) {
+func (p *plain) signal(sig syscall.Signal) {
 	// An error means that nobody is left to hear it.
 	_ = syscall.Kill(-p.cmd.Process.Pid, sig)
 }
 
-// kill kills the group and waits until the process is gone.
-func (p *process) kill() {
+func (p *plain) kill() {
 	p.signal(syscall.SIGKILL)
-	<-p.ended
+	<-p.gone
 }
 
-// stop asks the process to end, and kills its group after grace.
-func (p *process) stop(grace time.Duration) {
+// stop asks a process to end, and kills it after grace.
+func stop(p process, grace time.Duration) {
 	select {
-	case <-p.ended:
+	case <-p.ended():
 	default:
 		if grace > 0 {
 			p.signal(syscall.SIGTERM)
 			timer := time.NewTimer(grace)
 			defer timer.Stop()
 			select {
-			case <-p.ended:
+			case <-p.ended():
 			case <-timer.C:
 			}
 		}
 	}
-	// Also when it ended by itself: it may have left children.
-	p.signal(syscall.SIGKILL)
-	<-p.ended
+	p.kill() // also when it ended by itself: it may have left children
 }
 
 // quickConnect looks for a starting node every few milliseconds.

@@ -3,11 +3,15 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"paxbank/client/sandbox"
 )
 
 // Split cuts a command line into words as a shell does: at blanks, with single
@@ -81,6 +85,25 @@ func ParseCommand(line string) ([]string, error) {
 	return words, nil
 }
 
+// LookUp checks that the program of a command exists, before anything starts.
+func LookUp(command []string) error {
+	if len(command) == 0 {
+		return errors.New("the node command is empty")
+	}
+	if _, err := exec.LookPath(command[0]); err != nil {
+		var bad *exec.Error
+		if errors.As(err, &bad) {
+			err = bad.Err
+		}
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return fmt.Errorf("the program %s cannot be started: %w", command[0], err)
+	}
+	return nil
+}
+
 // why a node did not answer, for people who do not know gRPC's words.
 func why(err error) string {
 	switch st := status.Convert(err); {
@@ -93,18 +116,18 @@ func why(err error) string {
 	case st.Code() == codes.Unavailable:
 		return "what listens there does not speak gRPC"
 	default:
-		return st.Message()
+		return sandbox.Escape(st.Message())
 	}
 }
 
 // tail is the end of what a node's log holds from offset on, for an error
-// message.
+// message: somebody else's words, so they are escaped.
 func tail(path string, offset int64) string {
 	data, err := os.ReadFile(path)
 	if err == nil {
 		data = data[min(offset, int64(len(data))):]
 	}
-	text := strings.TrimSpace(strings.ToValidUTF8(string(data), "?"))
+	text := strings.TrimSpace(string(data))
 	if text == "" {
 		return "; it printed nothing"
 	}
@@ -112,8 +135,9 @@ func tail(path string, offset int64) string {
 	lines = lines[max(len(lines)-tailLines, 0):]
 	for i, l := range lines {
 		if r := []rune(l); len(r) > tailColumns {
-			lines[i] = string(r[:tailColumns]) + "…"
+			l = string(r[:tailColumns]) + "…"
 		}
+		lines[i] = sandbox.Escape(l)
 	}
 	return "; the end of its log:\n    " + strings.Join(lines, "\n    ")
 }

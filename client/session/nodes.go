@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/stats"
 
+	"paxbank/internal/grpcopts"
 	"paxbank/internal/topology"
 	pb "paxbank/proto/paxbank/v1"
 )
@@ -26,6 +27,7 @@ type Nodes struct {
 	topology *topology.Topology
 	clusters [][]*link
 	byID     map[string]*link
+	broken   violations
 }
 
 // Connect makes the connections. Every node of t needs an address. Nothing is
@@ -39,7 +41,7 @@ func Connect(t *topology.Topology) (*Nodes, error) {
 				n.Close()
 				return nil, fmt.Errorf("node %s has no address in the topology", node.ID)
 			}
-			l, err := newLink(node.ID, node.Address)
+			l, err := n.newLink(node.ID, node.Address)
 			if err != nil {
 				n.Close()
 				return nil, err
@@ -60,6 +62,10 @@ func (n *Nodes) Control(id string) pb.ControlClient { return pb.NewControlClient
 
 // Inspect of a node. REQUIRES: the node is in the topology.
 func (n *Nodes) Inspect(id string) pb.InspectClient { return pb.NewInspectClient(n.byID[id].channel()) }
+
+// Bank of a node, for a call that is meant for this one and no other. REQUIRES:
+// the node is in the topology.
+func (n *Nodes) Bank(id string) pb.BankClient { return pb.NewBankClient(n.byID[id].channel()) }
 
 // Renew forgets the connection of a node that was failed or restarted, so that
 // the next send opens a fresh one at address ("" keeps the old address). What
@@ -85,7 +91,7 @@ func (n *Nodes) Close() error {
 }
 
 func dial(address string) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient("passthrough:///"+address,
+	conn, err := grpc.NewClient(grpcopts.Target(address),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithStatsHandler(payloadWatch{}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),

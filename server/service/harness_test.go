@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"paxbank/internal/grpcopts"
 	"paxbank/internal/topology"
 	"paxbank/internal/topologypb"
 	pb "paxbank/proto/paxbank/v1"
@@ -71,7 +72,7 @@ func startMortal(t *testing.T, id, address string, fs vfs.FS, fatal func(error))
 	s.grpc = grpc.NewServer(ServerOptions()...)
 	s.node.Register(s.grpc)
 	go func() { defer close(s.served); _ = s.grpc.Serve(l) }()
-	if s.conn, err = grpc.NewClient(transport.Target(s.address), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+	if s.conn, err = grpc.NewClient(grpcopts.Target(s.address), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		t.Fatal(err)
 	}
 	s.BankClient, s.ControlClient, s.InspectClient = pb.NewBankClient(s.conn), pb.NewControlClient(s.conn), pb.NewInspectClient(s.conn)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -63,15 +62,6 @@ func dialOptions() []grpc.DialOption {
 			MinConnectTimeout: connectTimeout,
 		}),
 	}
-}
-
-// Target returns what grpc.NewClient needs to reach an address without a look-up
-// of names that are none.
-func Target(address string) string {
-	if strings.HasPrefix(address, "unix:") {
-		return address
-	}
-	return "passthrough:///" + address
 }
 
 // batch is an Envelope in the making, of one session.
@@ -271,7 +261,7 @@ func (l *link) write(ctx context.Context, s stream) {
 
 // dial keeps a stream to the peer open until the link ends.
 func (l *link) dial() {
-	conn, err := grpc.NewClient(Target(l.peer.Address), dialOptions()...)
+	conn, err := grpc.NewClient(grpcopts.Target(l.peer.Address), dialOptions()...)
 	if err != nil {
 		l.t.log.Error("address of a peer makes no sense", "peer", l.peer.ID, "address", l.peer.Address, "error", err)
 		return

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"paxbank/internal/grpcopts"
 	pb "paxbank/proto/paxbank/v1"
 	"paxbank/server/ids"
 	"paxbank/server/paxos"
@@ -309,7 +310,7 @@ func TestBoundedQueue(t *testing.T) {
 func TestStrangers(t *testing.T) {
 	b := listen(t, 2, "127.0.0.1:0")
 	b.configure(1, b, &node{number: 1}, &node{number: 3})
-	conn, err := grpc.NewClient(Target(b.address), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(grpcopts.Target(b.address), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,62 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
+
+// place is where a node listens.
+type place interface {
+	address() string
+	// clear removes what a killed node may have left there.
+	clear()
+	// free reports whether a node could listen there now.
+	free() bool
+	release()
+}
+
+// newPlace finds one for a node.
+func (f *Fleet) newPlace(id string) (place, error) {
+	if f.cfg.Listen == ListenUnix {
+		return socket(filepath.Join(f.sockets, id+".sock")), nil
+	}
+	return freePort()
+}
+
+// socket is the path of a Unix socket. Nobody else knows the directory it is in.
+type socket string
+
+func (s socket) address() string { return "unix://" + string(s) }
+
+// clear removes the socket: not every program does that itself before it listens
+// again.
+func (s socket) clear() { _ = os.Remove(string(s)) } // usually it is not there
+
+func (s socket) free() bool { return true }
+
+func (s socket) release() {}
+
+// longestSocket is what fits into a sockaddr_un everywhere, in bytes.
+const longestSocket = 100
+
+// socketDirectory makes a private directory for sockets whose paths, with the
+// longest of the ids, are short enough.
+func socketDirectory(longest string) (string, error) {
+	for _, parent := range []string{os.TempDir(), "/tmp"} {
+		dir, err := os.MkdirTemp(parent, "bank")
+		if err != nil {
+			return "", err
+		}
+		if len(filepath.Join(dir, longest+".sock")) < longestSocket {
+			return dir, nil
+		}
+		if err := os.Remove(dir); err != nil {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("the id %s is too long for the name of a socket", longest)
+}
 
 // Ports are looked for from portFirst up to where the system starts handing out
 // ports to outgoing connections: from there on, the port of a killed node could
@@ -26,6 +79,8 @@ type port struct {
 }
 
 func (p *port) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.number)) }
+
+func (p *port) clear() {}
 
 func (p *port) release() {
 	if p.claim != nil {
