@@ -12,8 +12,9 @@
 // Three kinds of check meet in a set's verdict:
 //
 //   - the invariants of ARCHITECTURE.md (money, agreement, no overdraft, clean
-//     end, strict serialisability, the balance of every item), and whether what
-//     nodes say of themselves is what the bank serves (claims);
+//     end, strict serialisability, the balance of every item), whether what nodes
+//     say of themselves is what the bank serves (claims), and whether they run on
+//     (process) and keep to docs/protocol.md (contract);
 //   - what package oracle says must, may and must not come of the test set;
 //   - the rows of the expected file, if there is one.
 //
@@ -24,13 +25,16 @@
 //
 // What was given up at a deadline is unknown and no failure: the oracle is asked
 // again with that command open, so that what depends on it is not held against
-// anybody either. So is what differs because nodes died against the test set's
+// anybody either, a row of the expected file included: it is unknown and earns
+// nothing. So is what differs because nodes died against the test set's
 // will.
 //
 // The files: facts.go a result sorted for judging; invariants.go, money.go,
-// replicas.go, serial.go, claims.go the invariants; oracle.go and nodes.go what
-// the oracle wants of commands and of nodes; logs.go what logs tell about
-// either; expected.go the expected file; measure.go times; judge.go the verdict.
+// replicas.go, serial.go, claims.go, contract.go the invariants; suspect.go what
+// may have gone wrong with money; oracle.go and nodes.go what the oracle wants of
+// commands and of nodes; logs.go what logs tell about either; expected.go the
+// expected file; measure.go times; arrange.go the order in which people read it;
+// judge.go the verdict.
 package check
 
 // Verdict of a check, a set or a run.

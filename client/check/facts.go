@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sort"
 
+	"paxbank/client/oracle"
 	"paxbank/client/runner"
 	"paxbank/internal/topology"
 )
@@ -24,6 +25,12 @@ type facts struct {
 	doubt []doubt
 	// unknowns are the transfers whose outcome is not known.
 	unknowns []*runner.Call
+	// played is what the oracle made of the set, nil before it was asked and where
+	// it could not; open are the commands, by position, that were given up, and
+	// strict is what the oracle wants with none of them open.
+	played *wanted
+	open   map[int]bool
+	strict *oracle.Expectation
 }
 
 // request names a transfer.

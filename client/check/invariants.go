@@ -27,6 +27,7 @@ func (f *facts) invariants() []Check {
 		out = append(out, invariant("run", "", Unknown, "carried out as written", "problem", "%s", p))
 	}
 	out = append(out, f.stayedUp()...)
+	out = append(out, f.contract()...)
 	out = append(out, f.reachable()...)
 	out = append(out, f.resolved()...)
 	out = append(out, f.money()...)

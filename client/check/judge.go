@@ -36,6 +36,7 @@ func Judge(set *runner.SetResult, expected []testset.Expectation, extra ...Check
 			v.add(c)
 		}
 	}
+	arrange(v.Checks)
 	v.score(mine)
 	v.Score, v.MaxScore = tidy(v.Score), tidy(v.MaxScore)
 	return v

@@ -40,6 +40,9 @@ func (f *facts) money() []Check {
 	}
 	explained := f.explain(want, got, off)
 	out := f.itemChecks(want, off, explained)
+	if explained.verdict == Fail {
+		out[0].Message += f.suspect(want, got, off)
+	}
 	return append(out, f.sums(want, got, explained)...)
 }
 
@@ -126,46 +129,15 @@ func (f *facts) explain(want, got map[int64]int64, off []int64) explanation {
 		return e
 	}
 	const most = 1 << 20
-	steps := 0
-	chosen := make([]bool, len(choices))
-	var try func(i int) bool
-	try = func(i int) bool {
-		if steps++; steps > most {
-			return false
-		}
-		if i == len(choices) {
-			return true
-		}
-		for _, yes := range [...]bool{false, true} {
-			sign := int64(0)
-			if yes {
-				sign = 1
-			}
-			ok := true
-			for item, d := range effects[i] {
-				lack[item] -= sign * d
-				if last[item] == i && lack[item] != 0 {
-					ok = false
-				}
-			}
-			chosen[i] = yes
-			if ok && try(i+1) {
-				return true
-			}
-			for item, d := range effects[i] {
-				lack[item] += sign * d
-			}
-		}
-		return false
-	}
+	chosen, found, tired := choose(effects, lack, last, most)
 	switch {
-	case try(0):
+	case found:
 		for i := range choices {
 			if chosen[i] {
 				e.happened = append(e.happened, choices[i])
 			}
 		}
-	case steps > most:
+	case tired:
 		e.verdict, e.cause = Unknown, fmt.Sprintf("the outcomes of %d transfers are unknown, too many to try", len(choices))
 	case incomplete:
 		e.verdict = Unknown

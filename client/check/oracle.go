@@ -15,6 +15,9 @@ import (
 // only those that did not.
 const maxSingle = 50
 
+// slowness is what can be done about an outcome that took too long.
+const slowness = "; try again with a longer --deadline if the machine was busy, and look into nodes/ID.log of the nodes asked if not"
+
 // wanted is what the oracle wants of a set, and where the set's calls are.
 type wanted struct {
 	f *facts
@@ -56,7 +59,9 @@ func (f *facts) oracle(semantics string) []Check {
 		if err != nil {
 			return refuse("the oracle cannot play the set: %v", err)
 		}
-		w.e = e
+		if w.e = e; f.strict == nil {
+			f.strict = e
+		}
 		before := len(opt.Open)
 		for i, call := range w.call {
 			if call != nil && f.givenUp(call) && (!call.Outcome.Definite() || !w.allows(i)) {
@@ -77,6 +82,7 @@ func (f *facts) oracle(semantics string) []Check {
 			return refuse("by the test set node %s is live at the end: %t; in the run it was: %t", id.ID, live, !live)
 		}
 	}
+	f.played, f.open = w, opt.Open
 	return append(w.commands(opt.Open), w.nodes()...)
 }
 
@@ -214,6 +220,10 @@ func (w *wanted) explain(c *Check, i int, open bool) {
 	line := call.Command.Line
 	c.FirstDifference = fmt.Sprintf("want %s, got %s", c.Expected, c.Actual)
 	c.Message = fmt.Sprintf("line %d %s: want %s (%s), got %s", line, call.Command.Text, c.Expected, w.e.Why(i), c.Actual)
+	if call.Node != "" {
+		c.Nodes = []string{call.Node}
+		c.Message += " from " + call.Node
+	}
 	if call.Message != "" {
 		c.Message += " (" + call.Message + ")"
 	}
@@ -223,6 +233,7 @@ func (w *wanted) explain(c *Check, i int, open bool) {
 		if call.Message != "" {
 			c.Message += " (" + call.Message + ")"
 		}
+		c.Message += slowness
 		return
 	}
 	c.Verdict = Fail

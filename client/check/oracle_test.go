@@ -64,7 +64,7 @@ func TestOracleMessages(t *testing.T) {
 		{"never known", func(s *runner.SetResult) {
 			s.Calls[1].Outcome, s.Calls[1].Message = runner.Unknown, "no answer from n4 in time"
 		}, []string{
-			"unknown outcome line:2: line 2 (1, 11, 4): unknown, as it was given up at its deadline: what it came to, and what follows from it, says nothing (no answer from n4 in time)"}, ""},
+			"unknown outcome line:2: line 2 (1, 11, 4): unknown, as it was given up at its deadline: what it came to, and what follows from it, says nothing (no answer from n4 in time)" + slowness}, ""},
 		{"unavailable, but its nodes are dead", func(s *runner.SetResult) {
 			s.Calls[0].Outcome = runner.Unavailable
 			node(s, "n1").Reachable, node(s, "n2").Reachable = false, false

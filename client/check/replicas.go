@@ -185,6 +185,11 @@ func (f *facts) cleanNode(c int, s *runner.NodeState) []Check {
 	}
 	anyLost := slices.Contains(f.served, false)
 	truncated := s.CheckpointIndex > 0 || s.LogErr != "" || len(s.Log) == 0
+	locks := len(mayLock)
+	if truncated {
+		// The log tells exactly what may wait; the outcomes tell at least how much.
+		mayPrepare, mayDecide, locks = f.waitingMost(c)
+	}
 	judge := func(what string, have, may int) Check {
 		switch {
 		case have <= may:
@@ -193,19 +198,23 @@ func (f *facts) cleanNode(c int, s *runner.NodeState) []Check {
 				why = "waits for a cluster without a quorum"
 			}
 			return invariant("clean end", what+"@"+s.ID, Pass, fmt.Sprintf("<=%d", may), strconv.Itoa(have), "%s", why)
-		case anyLost && truncated:
+		case anyLost && truncated && f.set.StartBalances != nil:
 			return invariant("clean end", what+"@"+s.ID, Unknown, fmt.Sprintf("<=%d", may), strconv.Itoa(have),
-				"%s on %s: %d left, and its log does not show whether they wait for a cluster without a quorum", what, s.ID, have)
+				"%s on %s: %d left, and its log does not show whether they wait, from an earlier set on, for a cluster without a quorum", what, s.ID, have)
 		}
-		return invariant("clean end", what+"@"+s.ID, Fail, strconv.Itoa(may), strconv.Itoa(have),
+		check := invariant("clean end", what+"@"+s.ID, Fail, strconv.Itoa(may), strconv.Itoa(have),
 			"%s on %s: %d left, want %d: invariant clean end, nothing is left of a transfer that has ended", what, s.ID, have, may)
+		if anyLost {
+			check.Message += f.undone(c)
+		}
+		return check
 	}
 	var out []Check
 	for _, c := range []Check{
 		judge("undo records", s.UndoRecords, mayPrepare),
 		judge("prepared", s.Prepared, mayPrepare),
 		judge("decided", s.Decided, mayDecide),
-		judge("locks", s.Locks, len(mayLock)),
+		judge("locks", s.Locks, locks),
 	} {
 		if c.Actual != "0" {
 			if c.Verdict == Fail {
@@ -224,6 +233,54 @@ func (f *facts) cleanNode(c int, s *runner.NodeState) []Check {
 		}
 	}
 	return out
+}
+
+// waitingMost is the most that can wait, at a cluster, for clusters that are lost:
+// transfers prepared and decided, and items locked. It needs nobody's log. What a
+// cluster itself has aborted holds no lock there and is not prepared there any
+// more; what others coordinate waits for their word, whatever they told clients.
+func (f *facts) waitingMost(cluster int) (prepared, decided, locks int) {
+	locked := map[int64]bool{}
+	for i := range f.set.Calls {
+		call := &f.set.Calls[i]
+		if call.Kind == "read" || call.Outcome == runner.Invalid || call.Outcome == runner.Unavailable {
+			continue
+		}
+		from, _ := f.cluster(call.Command.From)
+		to, _ := f.cluster(call.Command.To)
+		switch {
+		case from == cluster && to != cluster && !f.served[to]:
+			decided++
+			if call.Outcome != runner.Aborted && call.Outcome != runner.InsufficientFunds {
+				prepared++
+				locked[call.Command.From] = true
+			}
+		case to == cluster && from != cluster && !f.served[from]:
+			prepared++
+			locked[call.Command.To] = true
+		}
+	}
+	return prepared, decided, len(locked)
+}
+
+// undone names the transfers that a cluster has aborted because of a lost one, and
+// that what is left may belong to.
+func (f *facts) undone(cluster int) string {
+	var aborted []string
+	for i := range f.set.Calls {
+		call := &f.set.Calls[i]
+		from, _ := f.cluster(call.Command.From)
+		if to, _ := f.cluster(call.Command.To); call.Kind == "cross" && call.Outcome == runner.Aborted && from == cluster && !f.served[to] {
+			aborted = append(aborted, fmt.Sprintf("line %d %s", call.Command.Line, call.Command.Text))
+		}
+	}
+	if len(aborted) == 0 {
+		return ""
+	}
+	if len(aborted) > 3 {
+		aborted = append(aborted[:3], "others")
+	}
+	return "; it may be of " + strings.Join(aborted, " or ") + ", answered aborted, whose sender has to have its money again"
 }
 
 func lockedItems(s *runner.NodeState) string {

@@ -59,7 +59,7 @@ var calls = []call{
 	{2, "Bank.ReadStream", "nothing but speed of client bench, which sends every read by itself, with Read"},
 	{2, "Inspect.Log", "PrintLog is empty; what is prepared cannot be told from what is done, and the first position at which two replicas differ cannot be named"},
 	{2, "Inspect.TransactionStatus", "PrintStatus is empty"},
-	{2, "Inspect.Views", "PrintView is empty; views in an expected file counts 0"},
+	{2, "Inspect.Views", "PrintView is empty; views in an expected file is unknown"},
 	{2, "Inspect.Locks", "the lock table is empty; an item that stays locked is not named"},
 	{2, "Inspect.Timeline", "no timelines"},
 	{2, "Inspect.Performance", "no lock hold times"},

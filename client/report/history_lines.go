@@ -110,7 +110,7 @@ type violation struct {
 	Got       string `json:"got"`
 	Rule      string `json:"rule"`
 	Count     int    `json:"count"`
-	Client    uint64 `json:"client_id,omitzero"`
+	Client    hexID  `json:"client,omitzero"`
 	Timestamp uint64 `json:"timestamp,omitzero"`
 }
 
@@ -120,7 +120,7 @@ func setLineOf(s *runner.SetResult) *setLine {
 		Live: s.Live, LiveAtEnd: s.LiveAtEnd, Quorum: s.QuorumAtEnd, LockHold: histogram(s.LockHold),
 		Topology: historicTopologyOf(s.Topology), Balances: s.StartBalances, Semantics: s.Semantics, Crashed: s.Crashed, NoViews: s.NoViews}
 	for _, v := range s.Violations {
-		l.Violations = append(l.Violations, violation(v))
+		l.Violations = append(l.Violations, violation{v.Node, v.Call, v.Field, v.Got, v.Rule, v.Count, hexID(v.Client), v.Timestamp})
 	}
 	if s.Skipped {
 		l.Text = skippedText
@@ -132,7 +132,8 @@ func (l *setLine) set() (runner.SetResult, error) {
 	t, err := l.Topology.topology()
 	var violations []runner.Violation
 	for _, v := range l.Violations {
-		violations = append(violations, runner.Violation(v))
+		violations = append(violations, runner.Violation{Node: v.Node, Call: v.Call, Field: v.Field, Got: v.Got, Rule: v.Rule, Count: v.Count,
+			Client: uint64(v.Client), Timestamp: v.Timestamp})
 	}
 	return runner.SetResult{
 		Set:     testset.Set{Number: l.Set, Line: l.Line, Live: l.Listed, LiveLine: l.ListedLine, LiveColumn: l.ListedCol, Contacts: l.Contacts},

@@ -175,7 +175,7 @@ func (s *setRun) resolve(ctx context.Context, c *Call, q session.Request) bool {
 	}
 	if c != nil {
 		c.Outcome, c.Resolved, c.ResolvedAt, c.Node = Outcome(r.Outcome), true, s.now(), r.Node
-		c.Message = "no answer at first, resolved"
+		c.Message += "; settled by Resolve"
 	}
 	return true
 }

@@ -24,6 +24,7 @@ func (s *setRun) collect(ctx context.Context) {
 	states := make([]NodeState, len(s.nodes))
 	views := make([][]*pb.NewView, len(s.nodes))
 	holds := make([]*pb.Histogram, len(s.nodes))
+	said := make([][]*pb.BalanceReply_Item, len(s.nodes))
 	var wg sync.WaitGroup
 	for i, id := range s.nodes {
 		wg.Go(func() {
@@ -31,11 +32,16 @@ func (s *setRun) collect(ctx context.Context) {
 			st := &states[i]
 			*st = NodeState{ID: id, Cluster: s.topology.Clusters[c].ID, Live: s.live[id]}
 			views[i], holds[i] = s.node(ctx, st, named[c])
+			said[i] = s.said(ctx, st, sample(named[c], auditItems))
 		})
 	}
 	wg.Wait()
+	for i := range states {
+		s.contradictions(states[i].ID, states[i].Balances, said[i])
+	}
 	s.res.Nodes = states
 	s.res.Views = s.mergeViews(views)
+	s.res.NoViews = !slices.ContainsFunc(views, func(list []*pb.NewView) bool { return list != nil })
 	s.res.LockHold = mergeHistograms(holds)
 	for i := range states {
 		if st := &states[i]; st.Err != "" {
@@ -67,7 +73,8 @@ func (s *setRun) namedItems() [][]int64 {
 	return items
 }
 
-// node asks one node. What it cannot tell stands in st.Err or st.LogErr.
+// node asks one node. What it cannot tell stands in st.Err or st.LogErr; views is
+// nil when it does not tell any.
 func (s *setRun) node(ctx context.Context, st *NodeState, named []int64) (views []*pb.NewView, hold *pb.Histogram) {
 	id := st.ID
 	fail := func(what string, err error) {
@@ -136,12 +143,32 @@ func (s *setRun) node(ctx context.Context, st *NodeState, named []int64) (views 
 		}
 	}
 	if reply, err := inspect.Views(ctx, &pb.ViewsRequest{}); err == nil {
-		views = reply.GetViews()
+		views = append([]*pb.NewView{}, reply.GetViews()...) // not nil: it tells them
 	}
 	if reply, err := inspect.Performance(ctx, &pb.PerformanceRequest{}); err == nil {
 		hold = reply.GetLockHold()
 	}
 	return views, hold
+}
+
+// said asks a node for balances that it has told in its Database already; nil
+// when it has applied more since, or holds what is undecided, so that the two
+// cannot be compared.
+func (s *setRun) said(ctx context.Context, st *NodeState, items []int64) []*pb.BalanceReply_Item {
+	if st.Err != "" || len(items) == 0 || st.Locks+st.UndoRecords+st.Prepared > 0 {
+		return nil
+	}
+	reply, err := s.opt.Nodes.Inspect(st.ID).Balance(ctx, &pb.BalanceRequest{Items: items})
+	if err != nil {
+		return nil
+	}
+	statusCtx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	status, err := s.opt.Nodes.Control(st.ID).Status(statusCtx, &pb.StatusRequest{})
+	if err != nil || status.GetAppliedIndex() != st.AppliedIndex {
+		return nil
+	}
+	return reply.GetItems()
 }
 
 // drain reads a server stream to its end.

@@ -14,6 +14,7 @@
 //
 // The files: runner.go a set from start to end, start.go reset and leaders,
 // batch.go the commands between two markers and which may run at once, marker.go
-// the markers, wait.go the conditions that are waited for, collect.go what every
-// node says afterwards, result.go what is brought home.
+// the markers, wait.go the conditions that are waited for, contract.go what nodes do
+// against the contract, collect.go what every node says afterwards, result.go what
+// is brought home.
 package runner

@@ -75,6 +75,7 @@ func (s *setRun) fail(ctx context.Context, c testset.Command, ids []string) {
 		})
 		s.observe(c.Line, "%s: %s disconnected", c.Text, names)
 	}
+	done := err == nil
 	if err != nil {
 		s.problem("line %d: %s: %v", c.Line, c.Text, err)
 	}
@@ -91,12 +92,17 @@ func (s *setRun) fail(ctx context.Context, c testset.Command, ids []string) {
 		for _, id := range ids {
 			if err := s.restart(ctx, id); err != nil {
 				s.problem("line %d: %s: %v", c.Line, c.Text, err)
+				done = false
 				continue
 			}
 			if _, err := s.configure(ctx, id, s.epoch); err != nil {
 				s.problem("line %d: %s: %v", c.Line, c.Text, plain(err))
+				done = false
 			}
 		}
+	}
+	if done {
+		s.checkFailed(ctx, c, ids)
 	}
 }
 

@@ -137,10 +137,12 @@ type SetResult struct {
 	// LiveAtEnd are the nodes live after the last marker.
 	LiveAtEnd []string
 	// QuorumAtEnd names the clusters with a majority of live nodes at the end.
-	QuorumAtEnd  []string
-	Calls        []Call
-	Nodes        []NodeState // topology order
-	Views        []View
+	QuorumAtEnd []string
+	Calls       []Call
+	Nodes       []NodeState // topology order
+	Views       []View
+	// NoViews: no node tells its views, so that there is nothing to count.
+	NoViews      bool
 	LockHold     Histogram
 	Observations []Observation
 	// Busy is the time with any command in flight.
@@ -155,6 +157,8 @@ type SetResult struct {
 	Semantics string
 	// Crashed are the nodes whose process ended by itself, with how.
 	Crashed map[string]string
+	// Violations are what nodes answered or did against the contract.
+	Violations []Violation
 	// Problems are things that kept the set from being carried out as written
 	// (a wait that timed out, a node that could not be restarted). Any makes the
 	// set's verdict unknown at best.
@@ -174,6 +178,17 @@ type SetResult struct {
 	// not be used, the user interrupted it), so that nothing can be said of what is
 	// missing; "" when it was. Whoever runs the set fills it in.
 	Unfinished string
+}
+
+// Violation is something that a node answered or did and that docs/protocol.md
+// rules out whatever the state of the bank; see session.Violation.
+type Violation struct {
+	Node, Call, Field string
+	Got               string // the first time
+	Rule              string // what the contract says
+	Count             int    // how often
+	// Client and Timestamp name the request of the first time, if it has a name.
+	Client, Timestamp uint64
 }
 
 // AuditRead is a read that the runner itself made through the bank once a set

@@ -206,6 +206,7 @@ func (r *Runner) RunSet(ctx context.Context, set testset.Set) (SetResult, error)
 	defer cancel()
 	r.opt.Progress(fmt.Sprintf("set %d: collecting what the nodes know", set.Number))
 	run.collect(collectCtx)
+	run.gatherViolations()
 	res.Busy = busy(res.Calls)
 	res.Ended = r.now()
 	r.ran = true

@@ -227,7 +227,7 @@ func (s *setRun) awaitDown(ctx context.Context) {
 	waited := s.await(ctx, downBound, func(ctx context.Context) (bool, string) {
 		for i, st := range s.statuses(ctx, nodes) {
 			if st == nil {
-				return false, fmt.Sprintf("the status of node %s", nodes[i])
+				return false, statusOf + nodes[i]
 			}
 			if st.GetReady() || st.GetLeader() != "" {
 				return false, fmt.Sprintf("node %s to notice that its cluster has no majority (it reports leader %s)", nodes[i], st.GetLeader())

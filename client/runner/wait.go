@@ -20,9 +20,32 @@ import (
 // failing with the last error.
 var waitForReady = grpc.WaitForReady(true)
 
-// stillPolls: a node that does not offer Status.quiet counts as quiet when its
-// indices stood still for so many polls.
-const stillPolls = 20
+// A node that does not offer Status.quiet counts as quiet when its indices stood
+// still for stillPolls polls, or for fewer that took stillTime: on a busy machine a
+// poll is slow, and a wait of so many would run out.
+const (
+	stillPolls      = 20
+	stillPollsLeast = 5
+	stillTime       = time.Second
+)
+
+// stillness is how long a node's indices have stood still.
+type stillness struct {
+	at    string
+	polls int
+	since time.Time
+}
+
+// see enters what a poll found.
+func (s *stillness) see(at string) {
+	if s.polls++; at != s.at {
+		*s = stillness{at: at, since: time.Now()}
+	}
+}
+
+func (s *stillness) long() bool {
+	return s.polls >= stillPolls || s.polls >= stillPollsLeast && time.Since(s.since) >= stillTime
+}
 
 // each calls do for every id at once and returns the first error in order.
 func (r *Runner) each(ctx context.Context, ids []string, timeout time.Duration, do func(ctx context.Context, i int, id string) error) error {
@@ -84,22 +107,29 @@ func (r *Runner) statuses(ctx context.Context, ids []string) []*pb.StatusReply {
 	return replies
 }
 
+// statusOf begins what await waits for while a node does not answer.
+const statusOf = "the status of node "
+
 // await polls until done says so, and returns "" or, after bound, what it waited
-// for in vain. An interrupt ends it without complaint.
+// for in vain. Where that is a node's status, it adds what was waited for before.
+// An interrupt ends it without complaint.
 func (r *Runner) await(ctx context.Context, bound time.Duration, done func(context.Context) (ok bool, waiting string)) string {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
-	waiting := ""
+	waiting, before := "", ""
 	for {
 		ok, text := done(ctx)
 		if ok {
 			return ""
 		}
 		// A look that the bound cut short says nothing but that.
-		if waiting == "" || ctx.Err() == nil {
+		if waiting == "" || !cutShort(ctx) {
 			waiting = text
+		}
+		if !strings.HasPrefix(waiting, statusOf) {
+			before = waiting
 		}
 		select {
 		case <-ticker.C:
@@ -107,9 +137,19 @@ func (r *Runner) await(ctx context.Context, bound time.Duration, done func(conte
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return ""
 			}
+			if before != "" && before != waiting {
+				waiting += ", and before that for " + before
+			}
 			return fmt.Sprintf("waited %s in vain for %s", bound, waiting)
 		}
 	}
+}
+
+// cutShort reports whether a wait is at its end, so that a call that failed just
+// now was ended by it. The call may see that a moment before ctx says so.
+func cutShort(ctx context.Context) bool {
+	end, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && time.Until(end) < pollEvery
 }
 
 // settle waits until every live node of every cluster with a quorum has applied
@@ -121,8 +161,10 @@ func (s *setRun) settle(ctx context.Context, linger time.Duration) {
 		return
 	}
 	s.unexpectedEnds()
-	still := map[string]int{}
-	last := map[string]string{}
+	still := map[string]*stillness{}
+	for _, id := range s.nodes {
+		still[id] = &stillness{}
+	}
 	var mark string
 	var since time.Time
 	silent := ""
@@ -139,19 +181,15 @@ func (s *setRun) settle(ctx context.Context, linger time.Duration) {
 			for i, st := range replies {
 				if st == nil {
 					s.unexpectedEnds()
-					if ctx.Err() == nil {
+					if !cutShort(ctx) {
 						silent = ids[i]
 					}
-					return false, fmt.Sprintf("the status of node %s", ids[i])
+					return false, statusOf + ids[i]
 				}
 				ready = ready || st.GetReady()
 				s.quietOffered = s.quietOffered || st.GetQuiet()
 				at := fmt.Sprintf("%d/%d/%d", st.GetLastIndex(), st.GetCommitIndex(), st.GetAppliedIndex())
-				if at == last[ids[i]] {
-					still[ids[i]]++
-				} else {
-					still[ids[i]], last[ids[i]] = 0, at
-				}
+				still[ids[i]].see(at)
 				fmt.Fprint(&progress, at, " ", st.GetLocks(), " ", st.GetUndoRecords(), " ", st.GetPrepared(), " ", st.GetDecided(), ";")
 				if st.GetLocks()+st.GetUndoRecords()+st.GetPrepared()+st.GetDecided() > 0 {
 					clean = false
@@ -172,7 +210,7 @@ func (s *setRun) settle(ctx context.Context, linger time.Duration) {
 					return false, fmt.Sprintf("node %s to apply what %s has (applied %d, committed %d; %s applied %d)", ids[i], cl.ID,
 						st.GetAppliedIndex(), st.GetCommitIndex(), ids[0], replies[0].GetAppliedIndex())
 				}
-				if !st.GetQuiet() && (s.quietOffered || still[ids[i]] < stillPolls) {
+				if !st.GetQuiet() && (s.quietOffered || !still[ids[i]].long()) {
 					return false, fmt.Sprintf("node %s to be quiet (last %d, committed %d, applied %d, %d requests)", ids[i],
 						st.GetLastIndex(), st.GetCommitIndex(), st.GetAppliedIndex(), st.GetRequests())
 				}
@@ -219,7 +257,7 @@ func (s *setRun) awaitRecovered(ctx context.Context, id string) {
 		case leader == nil:
 			return false, "a ready leader of " + s.topology.Clusters[c].ID
 		case node == nil:
-			return false, "the status of node " + id
+			return false, statusOf + id
 		}
 		return node.GetAppliedIndex() >= leader.GetCommitIndex() && node.GetLeader() == leader.GetNodeId(),
 			fmt.Sprintf("node %s to catch up with %s (applied %d of %d)", id, leader.GetNodeId(), node.GetAppliedIndex(), leader.GetCommitIndex())

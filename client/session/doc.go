@@ -13,7 +13,11 @@
 // Aborted and unavailable are reported only when every send was of the second
 // sort. Otherwise the outcome is Unknown, and Resolve settles it later.
 //
+// What nodes answer against the contract is noted as well (Nodes.Violations): a
+// request that was sent again until it had a proper answer hides it.
+//
 // The files: session.go the requests and their identities, pursue.go the search
-// for a node that answers, link.go one node's connection, stream.go the stream
-// that carries many transfers a message, nodes.go all connections.
+// for a node that answers, answer.go what answers mean, link.go one node's
+// connection, stream.go the stream that carries many transfers a message, nodes.go
+// all connections, contract.go what answers may not say.
 package session

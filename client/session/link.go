@@ -31,6 +31,10 @@ type delivery struct {
 type link struct {
 	id    string
 	heard atomic.Int64 // Unix nanoseconds of the node's last answer
+	// broken is where answers against the contract are noted, and exists knows the
+	// nodes of the topology.
+	broken *violations
+	exists func(id string) bool
 
 	mu      sync.Mutex
 	address string
@@ -43,12 +47,13 @@ type link struct {
 	wg     sync.WaitGroup
 }
 
-func newLink(id, address string) (*link, error) {
+func (n *Nodes) newLink(id, address string) (*link, error) {
 	conn, err := dial(address)
 	if err != nil {
 		return nil, err
 	}
-	return &link{id: id, address: address, conn: conn, bank: pb.NewBankClient(conn)}, nil
+	exists := func(id string) bool { _, _, ok := n.topology.Lookup(id); return ok }
+	return &link{id: id, address: address, conn: conn, bank: pb.NewBankClient(conn), broken: &n.broken, exists: exists}, nil
 }
 
 func (l *link) channel() *grpc.ClientConn {
@@ -137,22 +142,28 @@ func (l *link) submit(d *delivery) {
 		return
 	}
 	l.mu.Unlock()
-	l.unaryCall(d.call, d.at, func(ctx context.Context, bank pb.BankClient) (answer, error) {
+	sent := name{d.request.GetClientId(), d.request.GetTimestamp()}
+	l.unaryCall(callSubmit, sent, d.call, d.at, func(ctx context.Context, bank pb.BankClient) (answer, error) {
 		reply, err := bank.Submit(ctx, d.request)
 		if err != nil {
 			return answer{}, err
+		}
+		// An answer without a name is this request's: gRPC says so.
+		if got := (name{reply.GetClientId(), reply.GetTimestamp()}); got != sent && got != (name{}) {
+			l.misnamed(callSubmit, got, sent)
+			return answer{sort: lost, message: "answered under another name"}, nil
 		}
 		return transferAnswer(reply), nil
 	})
 }
 
 func transferAnswer(r *pb.TransactionReply) answer {
-	return answer{sort: replied, result: r.GetResult(), final: r.GetFinal(), leader: r.GetLeader(),
+	return answer{sort: replied, result: r.GetResult(), success: r.GetSuccess(), final: r.GetFinal(), leader: r.GetLeader(),
 		epoch: r.GetEpoch(), message: r.GetMessage()}
 }
 
 func (l *link) read(c *call, at int, q *pb.ReadRequest) {
-	l.unaryCall(c, at, func(ctx context.Context, bank pb.BankClient) (answer, error) {
+	l.unaryCall(callRead, name{}, c, at, func(ctx context.Context, bank pb.BankClient) (answer, error) {
 		r, err := bank.Read(ctx, q)
 		if err != nil {
 			return answer{}, err
@@ -163,7 +174,7 @@ func (l *link) read(c *call, at int, q *pb.ReadRequest) {
 }
 
 func (l *link) resolve(c *call, at int, q *pb.ResolveRequest) {
-	l.unaryCall(c, at, func(ctx context.Context, bank pb.BankClient) (answer, error) {
+	l.unaryCall(callResolve, name{q.GetClientId(), q.GetTimestamp()}, c, at, func(ctx context.Context, bank pb.BankClient) (answer, error) {
 		r, err := bank.Resolve(ctx, q)
 		if err != nil {
 			return answer{}, err
@@ -173,8 +184,9 @@ func (l *link) resolve(c *call, at int, q *pb.ResolveRequest) {
 	})
 }
 
-// unaryCall runs one RPC beside the caller and delivers its answer.
-func (l *link) unaryCall(c *call, at int, do func(context.Context, pb.BankClient) (answer, error)) {
+// unaryCall runs one RPC about a request (none for a read) beside the caller and
+// delivers its answer.
+func (l *link) unaryCall(what string, sent name, c *call, at int, do func(context.Context, pb.BankClient) (answer, error)) {
 	bank, ok := l.begin()
 	if !ok {
 		c.answers <- answer{at: at, sort: notTaken, message: "connection closed"}
@@ -185,9 +197,13 @@ func (l *link) unaryCall(c *call, at int, do func(context.Context, pb.BankClient
 		var left atomic.Bool
 		a, err := do(withLeft(c.ctx, &left), bank)
 		if err != nil {
+			l.garbled(what, err)
 			a = failure(err, left.Load())
 		} else {
 			l.heard.Store(time.Now().UnixNano())
+			if a.sort == replied {
+				l.inspect(what, &a, sent.client, sent.timestamp)
+			}
 		}
 		a.at = at
 		c.answers <- a

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"paxbank/internal/topology"
-	pb "paxbank/proto/paxbank/v1"
 )
 
 // The session's waits.
@@ -32,37 +32,6 @@ const (
 	// grace: the answer to a deadline needs its way back.
 	grace = 250 * time.Millisecond
 )
-
-// sort of an answer.
-type sort uint8
-
-const (
-	replied sort = iota + 1
-	// notTaken: the node certainly did not look at the send.
-	notTaken
-	// lost: the node may have taken it.
-	lost
-	// again: the way it was sent is not offered; send it once more.
-	again
-)
-
-// answer is what became of one send.
-type answer struct {
-	at      int // position of the node in its cluster
-	sort    sort
-	result  pb.Result
-	final   bool
-	balance int64
-	leader  string
-	epoch   uint64
-	message string
-}
-
-// call is a request under way; every send of it delivers one answer.
-type call struct {
-	ctx     context.Context
-	answers chan answer // room for one answer of every node
-}
 
 // chase is a request as pursue sees it.
 type chase struct {
@@ -114,6 +83,7 @@ func (s *Session) pursue(ctx context.Context, ch chase) (e ending) {
 	c := &call{ctx: sendCtx, answers: make(chan answer, n)}
 	seen := make([]uint8, n)
 	asked := make([]bool, n) // a send is unanswered
+	since := make([]time.Time, n)
 	outstanding := 0
 	busy := -1 // owes an answer and was named leader in this pass
 	var downSince time.Time
@@ -123,7 +93,7 @@ func (s *Session) pursue(ctx context.Context, ch chase) (e ending) {
 		if outstanding > 0 {
 			e.unclear = true
 			if !e.decided {
-				e.message = fmt.Sprintf("no answer from %s in time", unanswered(links, asked))
+				e.message = fmt.Sprintf("no answer from %s", unanswered(links, asked, since))
 			}
 		}
 		if ctx.Err() != nil && !e.decided {
@@ -145,7 +115,7 @@ func (s *Session) pursue(ctx context.Context, ch chase) (e ending) {
 			if left := ch.until.Sub(now); left > 0 && ctx.Err() == nil {
 				ch.send(c, links[at], at, left)
 				e.attempts++
-				asked[at] = true
+				asked[at], since[at] = true, now
 				outstanding++
 			}
 		}
@@ -185,10 +155,13 @@ func (s *Session) pursue(ctx context.Context, ch chase) (e ending) {
 				if ch.decides(&a) {
 					e.decided, e.answer, e.message = true, a, a.message
 					s.leader[ch.cluster].Store(int32(a.at))
+					if tentative(&a) {
+						outstanding -= c.others(&e, asked, ch.decides)
+					}
 					return e
 				}
 			}
-			if a.sort == lost || a.sort == replied && a.result == pb.Result_RESULT_UNKNOWN {
+			if a.sort == lost || a.sort == replied && !says(a.result) {
 				e.unclear = true
 			}
 			seen[a.at] = standing(&a)
@@ -243,21 +216,6 @@ func (s *Session) pursue(ctx context.Context, ch chase) (e ending) {
 			return e
 		}
 	}
-}
-
-// standing is what an answer says of its node.
-func standing(a *answer) uint8 {
-	switch {
-	case a.sort == notTaken:
-		return gone
-	case a.sort == lost:
-		return silent
-	case a.result == pb.Result_RESULT_UNAVAILABLE:
-		return noQuorum
-	case a.result == pb.Result_RESULT_WRONG_EPOCH:
-		return otherEpoch
-	}
-	return follows
 }
 
 // position of a node in its cluster, -1 for one that is not there.
@@ -329,15 +287,14 @@ func noQuorumMessage(cluster, last string) string {
 	return m
 }
 
-func unanswered(links []*link, asked []bool) string {
-	names := ""
+// unanswered names the nodes that owe an answer, with how long they have: "n1 for
+// 5.3 s, n2 for 2.1 s".
+func unanswered(links []*link, asked []bool, since []time.Time) string {
+	var owing []string
 	for i, l := range links {
 		if asked[i] {
-			if names != "" {
-				names += ", "
-			}
-			names += l.id
+			owing = append(owing, fmt.Sprintf("%s for %.1f s", l.id, time.Since(since[i]).Seconds()))
 		}
 	}
-	return names
+	return strings.Join(owing, ", ")
 }

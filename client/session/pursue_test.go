@@ -51,3 +51,38 @@ func TestHangingLeaderIsLeft(t *testing.T) {
 	bank.SetElecting(true, "n1") // it leads no longer; n2 does
 	want(t, <-result, Committed)
 }
+
+// When the leader has aborted, a node that was asked beside it may still be about
+// to say that it did nothing. That leaves nothing open; silence does.
+func TestOtherAnswersAreWaitedFor(t *testing.T) {
+	said := func(r pb.Result) answer { return answer{at: 1, sort: replied, result: r} }
+	for _, tc := range []struct {
+		name    string
+		comes   []answer
+		unclear bool
+		result  pb.Result
+	}{
+		{"it follows", []answer{said(pb.Result_RESULT_NOT_LEADER)}, false, pb.Result_RESULT_ABORTED},
+		{"it aborted too", []answer{said(pb.Result_RESULT_ABORTED)}, false, pb.Result_RESULT_ABORTED},
+		{"it was not reached", []answer{{at: 1, sort: notTaken}}, false, pb.Result_RESULT_ABORTED},
+		{"it broke off", []answer{{at: 1, sort: lost}}, true, pb.Result_RESULT_ABORTED},
+		{"it committed", []answer{said(pb.Result_RESULT_COMMITTED)}, false, pb.Result_RESULT_COMMITTED},
+		{"it does not know", []answer{said(pb.Result_RESULT_UNKNOWN)}, true, pb.Result_RESULT_ABORTED},
+		{"it is silent", nil, false, pb.Result_RESULT_ABORTED}, // whoever asks sees that it owes an answer
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := &call{ctx: t.Context(), answers: make(chan answer, 2)}
+			for _, a := range tc.comes {
+				c.answers <- a
+			}
+			e := ending{decided: true, answer: answer{sort: replied, result: pb.Result_RESULT_ABORTED}}
+			asked := []bool{false, true}
+			came := c.others(&e, asked, func(a *answer) bool {
+				return a.result == pb.Result_RESULT_COMMITTED || a.result == pb.Result_RESULT_ABORTED
+			})
+			if came != len(tc.comes) || e.unclear != tc.unclear || e.answer.result != tc.result || asked[1] != (came == 0) {
+				t.Errorf("%d came, unclear %t, %s, owed %v; want %d, %t, %s", came, e.unclear, e.answer.result, asked, len(tc.comes), tc.unclear, tc.result)
+			}
+		})
+	}
+}

@@ -30,7 +30,9 @@ type stream struct {
 
 	queue   []*delivery        // not given to the stream yet
 	pending map[name]*delivery // a call has one send a node
-	dead    bool
+	// newest is, by client, the highest timestamp that was given to the stream.
+	newest map[uint64]uint64
+	dead   bool
 }
 
 // name of a request: sessions that share connections share streams too.
@@ -42,7 +44,7 @@ func (l *link) enqueue(d *delivery) {
 	st := l.stream
 	if st == nil {
 		ctx, cancel := context.WithCancel(context.Background())
-		st = &stream{link: l, wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel, pending: map[name]*delivery{}}
+		st = &stream{link: l, wake: make(chan struct{}, 1), ctx: ctx, cancel: cancel, pending: map[name]*delivery{}, newest: map[uint64]uint64{}}
 		l.stream = st
 		l.wg.Add(1)
 		go st.run(l.bank)
@@ -99,6 +101,7 @@ func (st *stream) take() *pb.TransactionRequestBatch {
 	b := &pb.TransactionRequestBatch{Requests: make([]*pb.TransactionRequest, 0, n)}
 	for _, d := range st.queue[:n] {
 		st.pending[name{d.request.ClientId, d.request.Timestamp}] = d
+		st.newest[d.request.ClientId] = max(st.newest[d.request.ClientId], d.request.Timestamp)
 		b.Requests = append(b.Requests, d.request)
 	}
 	if n == len(st.queue) {
@@ -114,6 +117,7 @@ func (st *stream) receive(client grpc.BidiStreamingClient[pb.TransactionRequestB
 	for {
 		batch, err := client.Recv()
 		if err != nil {
+			st.link.garbled(callStream, err)
 			st.fail(err)
 			return
 		}
@@ -124,10 +128,15 @@ func (st *stream) receive(client grpc.BidiStreamingClient[pb.TransactionRequestB
 			n := name{r.GetClientId(), r.GetTimestamp()}
 			d := st.pending[n]
 			if d == nil {
+				// The same answer twice is no harm.
+				if n.timestamp == 0 || n.timestamp > st.newest[n.client] {
+					l.misnamed(callStream, n, name{})
+				}
 				continue
 			}
 			delete(st.pending, n)
 			a := transferAnswer(r)
+			l.inspect(callStream, &a, n.client, n.timestamp)
 			a.at = d.at
 			d.call.answers <- a // has room: one send a node
 		}

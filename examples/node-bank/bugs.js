@@ -3,17 +3,10 @@
 // should be. --bug NAME plants one.
 
 import { Bank } from './bank.js';
+import { override } from './override.js';
 import { Raft } from './raft.js';
 import { State } from './state.js';
 import { Transactions } from './transactions.js';
-
-// override replaces a method; change gets the original, `this` and its arguments.
-function override(type, name, change) {
-  const original = type.prototype[name];
-  type.prototype[name] = function (...args) {
-    return change.call(this, original.bind(this), ...args);
-  };
-}
 
 // everyNth returns a function that is true each nth time.
 function everyNth(n) {

@@ -10,11 +10,16 @@ import { bugs, plant } from './bugs.js';
 import { channelOptions, peerService } from './peers.js';
 import { bankService, controlService, inspectService } from './services.js';
 import { State } from './state.js';
+import { variations } from './variations.js';
 
-const usage = `usage: node node.js --id ID --listen HOST:PORT --data DIRECTORY [--bug NAME]
+const list = (planted) => Object.entries(planted).map(([name, { about }]) => `  ${name.padEnd(28)}${about}`).join('\n');
+const usage = `usage: node node.js --id ID --listen HOST:PORT --data DIRECTORY [--bug NAME | --variation NAME]
 
 Bugs, for trying what a grader makes of them:
-${Object.entries(bugs).map(([name, { about }]) => `  ${name.padEnd(28)}${about}`).join('\n')}
+${list(bugs)}
+
+Variations that are right, and that a grader must treat alike:
+${list(variations)}
 `;
 
 function fail(code, message) {
@@ -25,13 +30,13 @@ function fail(code, message) {
 function parse() {
   const text = { type: 'string' };
   try {
-    return parseArgs({ options: { id: text, listen: text, data: text, bug: text, help: { type: 'boolean' } } }).values;
+    return parseArgs({ options: { id: text, listen: text, data: text, bug: text, variation: text, help: { type: 'boolean' } } }).values;
   } catch (error) {
     return fail(64, `${error.message}\n\n${usage}`);
   }
 }
 
-const { id, listen, data, bug, help } = parse();
+const { id, listen, data, bug, variation, help } = parse();
 if (help) {
   console.log(usage);
   process.exit(0);
@@ -41,6 +46,7 @@ if (bug) {
   if (!bugs[bug]) fail(64, `no bug is named ${bug}\n\n${usage}`);
   plant(bug, id);
 }
+if (variation && !variations[variation]) fail(64, `no variation is named ${variation}\n\n${usage}`);
 
 const files = ['bank', 'control', 'inspect'].map((name) => `paxbank/v1/${name}.proto`);
 const definition = protoLoader.loadSync(files, {
@@ -56,9 +62,11 @@ const state = new State(id, data);
 await state.load().catch((error) => fail(70, `cannot use ${data}: ${error.message}`));
 
 const server = new grpc.Server(channelOptions);
-server.addService(Bank.service, bankService(state));
-server.addService(Control.service, controlService(state));
-server.addService(Inspect.service, inspectService(state));
+const services = { bank: bankService(state), control: controlService(state), inspect: inspectService(state) };
+if (variation) variations[variation].plant(services);
+server.addService(Bank.service, services.bank);
+server.addService(Control.service, services.control);
+server.addService(Inspect.service, services.inspect);
 server.addService(peerService, {
   call: ({ request }, answer) => {
     const receiving = state.replica ? state.replica.receive(request) : Promise.reject(new Error(`${id} is not configured`));

@@ -1,0 +1,50 @@
+package check
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"paxbank/client/testset"
+)
+
+// Views that nobody tells cannot be counted, and are not missing either.
+func TestNoViews(t *testing.T) {
+	rows, err := testset.ParseExpected("e.csv", []byte("1,views,c1,1,2\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := good(t)
+	if v := Judge(set, rows); v.Verdict != Fail {
+		t.Errorf("no view where one is wanted: %s", v.Verdict)
+	}
+	set.NoViews = true
+	if v := Judge(set, rows); v.Verdict != Unknown || v.Score != 0 {
+		t.Errorf("views that nobody tells: %s, %g points", v.Verdict, v.Score)
+	}
+}
+
+// A row that is missed because a command was given up earns nothing and is no
+// failure; one that is missed although it had nothing to do with it is.
+func TestRowsMissedForBeingSlow(t *testing.T) {
+	rows, err := testset.ParseExpected("e.csv", []byte("1,outcome,line:2,committed,1\n1,value,(11),14,1\n1,balance,11,14,1\n1,balance,2,14,1\n1,outcome,line:1,aborted,1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := scene(t, "1,\"(1, 2, 3)\"\n,\"(1, 11, 4)\"\n,(11)\n", "committed", "aborted", "value")
+	set.Deadline, set.Calls[1].End = 5*time.Second, set.Calls[1].Start+5*time.Second
+	set.Calls[2].Start, set.Calls[2].End, set.Ended = 6*time.Second, 7*time.Second, 8*time.Second
+	var got []string
+	v := Judge(set, rows)
+	for _, c := range v.Checks {
+		if c.Source == SourceExpected {
+			got = append(got, fmt.Sprintf("%s %s %s", c.Verdict, c.Check, c.Target))
+		}
+	}
+	want := []string{"fail balance 2", "fail outcome line:1", "unknown outcome line:2", "unknown value (11)", "unknown balance 11"}
+	if diff := cmp.Diff(want, got); diff != "" || v.Score != 0 {
+		t.Errorf("%g points, -want +got:\n%s", v.Score, diff)
+	}
+}
