@@ -29,6 +29,7 @@ type cluster struct {
 	disk       [2]ids.Duration
 	cut        map[[2]ids.Node]bool
 	checkpoint uint64 // entries between checkpoints, 0: never
+	bounds     Config // of frames, chunks and holes
 	chosen     map[uint64]Entry
 	hashes     map[uint64]uint64
 	leaders    map[ids.Ballot]ids.Node
@@ -92,13 +93,19 @@ func (q *eventQueue) Pop() any {
 
 const ms = millisecond
 
+// usual are the timeouts and bounds of most tests.
+var usual = Config{
+	HeartbeatEvery: 100 * ms, ElectionMin: 400 * ms, FirstElection: 150 * ms,
+	MaxFrameEntries: 4096, MaxFrameBytes: 1 << 20, MaxInFlight: 32_768, ChunkBytes: 512 << 10, MaxHole: 1 << 18,
+}
+
 // newCluster makes n nodes, all up and disconnected.
 func newCluster(t testing.TB, n int, seed uint64) *cluster {
 	c := &cluster{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), now: 1_000_000_000,
 		delay: [2]ids.Duration{ms / 5, ms / 2}, disk: [2]ids.Duration{ms / 2, ms},
 		cut: map[[2]ids.Node]bool{}, chosen: map[uint64]Entry{}, hashes: map[uint64]uint64{},
-		leaders: map[ids.Ballot]ids.Node{}, count: map[string]int{},
+		leaders: map[ids.Ballot]ids.Node{}, count: map[string]int{}, bounds: usual,
 	}
 	for i := range n {
 		c.nodes = append(c.nodes, &simNode{id: ids.Node(i + 1)})
@@ -107,6 +114,14 @@ func newCluster(t testing.TB, n int, seed uint64) *cluster {
 		c.start(s.id)
 	}
 	return c
+}
+
+// resize changes the bounds and starts all nodes with them.
+func (c *cluster) resize(change func(b *Config)) {
+	change(&c.bounds)
+	for _, s := range c.nodes {
+		c.start(s.id)
+	}
 }
 
 func (c *cluster) node(id ids.Node) *simNode { return c.nodes[id-1] }
@@ -155,10 +170,9 @@ func (c *cluster) start(id ids.Node) {
 	for i := range c.nodes {
 		nodes = append(nodes, ids.Node(i+1))
 	}
-	s.px = New(Config{
-		Self: id, Nodes: nodes, HeartbeatEvery: 100 * ms, ElectionMin: 400 * ms, FirstElection: 150 * ms,
-		Rand: rand.New(rand.NewPCG(c.seed, uint64(id)+uint64(s.life)*1000)),
-	}, st, c.now)
+	cfg := c.bounds
+	cfg.Self, cfg.Nodes, cfg.Rand = id, nodes, rand.New(rand.NewPCG(c.seed, uint64(id)+uint64(s.life)*1000))
+	s.px = New(cfg, st, c.now)
 	c.after(s)
 }
 
@@ -393,7 +407,7 @@ func (c *cluster) apply(s *simNode) {
 	if c.checkpoint > 0 && s.applied-n.Checkpointed() >= c.checkpoint {
 		pad := c.rng.IntN(2000)
 		if c.rng.IntN(3) == 0 {
-			pad = c.rng.IntN(3 * chunkBytes)
+			pad = c.rng.IntN(3 * int(c.bounds.ChunkBytes))
 		}
 		n.Compact(s.applied, s.state(pad))
 	}

@@ -16,7 +16,9 @@ import (
 // unless asked for. After a change of the protocol, rewrite them with -rewrite
 // and read the difference.
 //
-//	cluster nodes=N [checkpoint=K]   a new cluster of disconnected nodes
+//	cluster nodes=N [checkpoint=K] [frame=K]
+//	                                 a new cluster of disconnected nodes, with a
+//	                                 checkpoint every and frames of K entries
 //	live NODES, disconnect NODES     SetLive
 //	cut NODES, heal                  nobody hears these nodes; everybody again
 //	crash NODES, start NODES         kill -9; a new life from disk, connected
@@ -39,6 +41,9 @@ func TestScenarios(t *testing.T) {
 				d.MaybeScanArgs(t, "checkpoint", &checkpoint)
 				c = newCluster(t, nodes, 1)
 				c.checkpoint = uint64(checkpoint)
+				if d.HasArg("frame") {
+					c.resize(func(b *Config) { d.ScanArgs(t, "frame", &b.MaxFrameEntries) })
+				}
 				c.delay, c.disk = [2]ids.Duration{ms, ms}, [2]ids.Duration{0, 0}
 			case "live":
 				c.live(true, nodesOf(t, d)...)

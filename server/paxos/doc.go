@@ -47,7 +47,8 @@
 // leader's view comes by CATCH-UP, and what the leader no longer holds as a
 // CHECKPOINT in chunks; both start at the first answer that shows the need.
 //
-// Everything that could grow is bounded by a constant in limits.go.
+// Everything that could grow is bounded: what is sent and stored at a time by
+// Config, the rest by a constant in limits.go.
 //
 // Source: Lamport, Paxos Made Simple (2001), section 3; pre-vote and the
 // step-down rule as in Ongaro's thesis (2014), sections 6.2 and 9.6.

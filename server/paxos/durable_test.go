@@ -14,10 +14,9 @@ import (
 // alone returns node n2 of three, live, with its timers far away.
 func alone(st Stable) (*Node, ids.Time) {
 	now := ids.Time(1_000_000_000)
-	n := New(Config{
-		Self: 2, Nodes: []ids.Node{1, 2, 3}, HeartbeatEvery: 100 * ms, ElectionMin: 400 * ms, FirstElection: 150 * ms,
-		Rand: rand.New(rand.NewPCG(1, 2)),
-	}, st, now)
+	cfg := usual
+	cfg.Self, cfg.Nodes, cfg.Rand = 2, []ids.Node{1, 2, 3}, rand.New(rand.NewPCG(1, 2))
+	n := New(cfg, st, now)
 	n.SetLive(now, true)
 	return n, now
 }

@@ -140,7 +140,7 @@ func (n *Node) onAccept(now ids.Time, p *peer, m *Accept) {
 	}
 	n.leaderCommit = max(n.leaderCommit, m.CommitIndex)
 	last := m.FirstIndex + uint64(len(list)) - 1
-	gap := m.FirstIndex > n.run.end+1 || last > n.log.end()+maxHole
+	gap := m.FirstIndex > n.run.end+1 || last > n.log.end()+n.cfg.MaxHole
 	if !gap {
 		n.accept(list, last, m)
 	}
@@ -168,7 +168,7 @@ func (n *Node) accept(list []Entry, last uint64, m *Accept) {
 	n.runTo(last)
 	if m.NewView {
 		n.addView(m.Ballot, m.ViewFirst, list)
-		if list[len(list)-1].Kind == KindView {
+		if endsView(m.Ballot, list) {
 			// A quorum had accepted nothing above the VIEW at a lower ballot when it
 			// promised, so what is here was not chosen and never will be.
 			n.log.dropStale(last, m.Ballot)

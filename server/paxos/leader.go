@@ -97,12 +97,12 @@ func (n *Node) acceptFrom(first, last uint64) (*Accept, uint64) {
 // encode encodes the entries from first to last, or to what fits in a frame.
 // REQUIRES: all are held.
 func (n *Node) encode(first, last uint64) ([]byte, uint64) {
-	last = min(last, first+maxFrameEntries-1)
+	last = min(last, first+n.cfg.MaxFrameEntries-1)
 	list := n.log.slice(first, last)
 	size := 10
 	for i := range list {
 		size += entrySize(&list[i])
-		if size > maxFrameBytes && i > 0 {
+		if size > n.cfg.MaxFrameBytes && i > 0 {
 			list, last = list[:i], first+uint64(i)-1
 			break
 		}
@@ -131,7 +131,7 @@ func (n *Node) silent(now ids.Time, p *peer) bool {
 // maySend reports whether a follower can take entries from p.next on: it
 // answers, does not wait for a checkpoint and is not too far behind.
 func (n *Node) maySend(now ids.Time, p *peer) bool {
-	return !n.silent(now, p) && !n.needsCheckpoint(p) && p.next < p.match+1+maxInFlight
+	return !n.silent(now, p) && !n.needsCheckpoint(p) && p.next < p.match+1+n.cfg.MaxInFlight
 }
 
 // pump sends a follower what it was not sent yet.

@@ -4,25 +4,17 @@ import "paxbank/server/ids"
 
 const millisecond ids.Duration = 1_000_000
 
-// The bounds of this package. What users may choose is in Config.
+// The bounds of this package that nobody chooses. The others are in Config.
 const (
-	// maxFrameEntries and maxFrameBytes bound one ACCEPT or CATCH-UP message. A
-	// frame is one disk record and one slot in a peer's queue; a megabyte keeps
-	// both short without costing throughput.
-	maxFrameEntries = 4096
-	maxFrameBytes   = 1 << 20
-	// maxInFlight is how many entries a follower may be sent beyond what it has
-	// acknowledged. A slow follower stops costing memory there.
-	maxInFlight = 32_768
-	// chunkBytes is the data of one CHECKPOINT chunk; one chunk is under way at a
-	// time, so that a transfer never starves the heartbeats on the same stream.
-	chunkBytes = 512 << 10
 	// maxCheckpointBytes bounds what a receiver will assemble.
 	maxCheckpointBytes = 1 << 32
-	// maxHole is how far above the last held entry an acceptor stores one: a node
-	// that is further behind waits for CATCH-UP or a checkpoint instead of
-	// holding a log that is mostly empty.
-	maxHole = 1 << 18
+	// maxReplayHole is how far above the entries before it a frame on disk may
+	// stand. It is far above every Config.MaxHole that makes sense: what lies beyond
+	// was not written by a node but is damage.
+	maxReplayHole = 1 << 20
+	// keptSlots is how much room the log keeps when a checkpoint has emptied it. A
+	// log that grew beyond it, while a checkpoint was late, gives its memory back.
+	keptSlots = 1 << 17
 	// maxTail is how many entries above the commit index a PROMISE may name.
 	maxTail = 1 << 21
 	// maxViews and maxViewEntries bound the recorded NEW-VIEW messages.

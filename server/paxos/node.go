@@ -7,25 +7,6 @@ import (
 	"paxbank/server/ids"
 )
 
-// Config is what a Node is told once. Durations are in nanoseconds.
-type Config struct {
-	Self ids.Node
-	// Nodes are the cluster's nodes, ascending, Self included.
-	Nodes []ids.Node
-	// HeartbeatEvery: a leader that sent a follower nothing else for so long sends
-	// a heartbeat.
-	HeartbeatEvery ids.Duration
-	// ElectionMin: a follower campaigns after a random silence in
-	// [ElectionMin, 1.5·ElectionMin); a leader that heard no quorum for ElectionMin
-	// steps down.
-	ElectionMin ids.Duration
-	// FirstElection: on an empty log the node of rank r campaigns after
-	// (r+1)·FirstElection.
-	FirstElection ids.Duration
-	// Rand is the only source of random numbers; nil for one seeded by Self.
-	Rand *rand.Rand
-}
-
 // Violation is the panic value of an invariant that does not hold. The node
 // must stop: what it knows cannot be trusted.
 type Violation struct {
@@ -175,8 +156,12 @@ type peer struct {
 
 // New returns a node with what was found on disk, disconnected: SetLive(now,
 // true) starts it. The caller has st.Checkpoint already; NextCommitted goes on
-// above it. It panics with a Violation when st contradicts itself.
+// above it. It panics with a Violation when cfg is not valid or st contradicts
+// itself.
 func New(cfg Config, st Stable, now ids.Time) *Node {
+	if err := cfg.Validate(); err != nil {
+		panic(Violation{"configuration", 0, err.Error()})
+	}
 	n := &Node{
 		cfg: cfg, self: cfg.Self, quorum: len(cfg.Nodes)/2 + 1,
 		promised: st.Promised,
@@ -189,16 +174,12 @@ func New(cfg Config, st Stable, now ids.Time) *Node {
 	if n.cfg.Rand == nil {
 		n.cfg.Rand = rand.New(rand.NewPCG(uint64(cfg.Self), 0))
 	}
-	found := false
 	for i, id := range cfg.Nodes {
 		if id == cfg.Self {
-			n.rank, found = i, true
+			n.rank = i
 		} else {
 			n.peers = append(n.peers, &peer{id: id})
 		}
-	}
-	if !found {
-		panic(Violation{"configuration", 0, fmt.Sprintf("n%d is not one of %v", cfg.Self, cfg.Nodes)})
 	}
 	n.commitRecorded = n.commit
 	for _, e := range st.Entries {

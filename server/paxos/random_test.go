@@ -3,6 +3,7 @@ package paxos
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"paxbank/server/ids"
@@ -42,6 +43,9 @@ func randomRun(t *testing.T, seed uint64) {
 	r := c.rng
 	if r.IntN(2) == 0 {
 		c.checkpoint = 20 + r.Uint64N(100)
+	}
+	if r.IntN(2) == 0 {
+		c.resize(func(b *Config) { tighten(b, r) })
 	}
 	healthy := c.delay
 	faults := func() {
@@ -139,4 +143,13 @@ func randomRun(t *testing.T, seed uint64) {
 			c.fatalf("n%d saw %d malformed messages", s.id, s.px.malformed)
 		}
 	}
+}
+
+// tighten makes the bounds so small that they are reached all the time.
+func tighten(b *Config, r *rand.Rand) {
+	b.MaxFrameEntries = 1 + r.Uint64N(8)
+	b.MaxFrameBytes = 20 + r.IntN(200)
+	b.MaxInFlight = 1 + r.Uint64N(30)
+	b.ChunkBytes = 100 + r.Uint64N(2000)
+	b.MaxHole = b.MaxFrameEntries + r.Uint64N(30)
 }

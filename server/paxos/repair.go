@@ -55,7 +55,7 @@ func (n *Node) sendChunk(to ids.Node, b ids.Ballot, offset uint64) {
 	}
 	n.send(to, &CheckpointChunk{
 		Ballot: b, Index: n.Checkpointed(), Offset: offset, Total: total,
-		Data: n.checkpoint[offset:min(offset+chunkBytes, total)],
+		Data: n.checkpoint[offset:min(offset+n.cfg.ChunkBytes, total)],
 	}, 0)
 }
 

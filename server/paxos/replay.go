@@ -47,7 +47,7 @@ func replayFrame(st *Stable, log *entryLog, r *Record) error {
 	if err == nil && (len(list) == 0 || list[len(list)-1].Index != r.Last) {
 		err = fmt.Errorf("it holds %d entries", len(list))
 	}
-	if err == nil && r.First > log.end()+4*maxHole {
+	if err == nil && r.First > log.end()+maxReplayHole {
 		err = fmt.Errorf("the log before it ends at %d", log.end())
 	}
 	if err != nil {
@@ -60,7 +60,7 @@ func replayFrame(st *Stable, log *entryLog, r *Record) error {
 	}
 	if r.NewView {
 		st.Views, _ = mergeView(st.Views, r.Ballot, r.ViewFirst, list)
-		if list[len(list)-1].Kind == KindView {
+		if endsView(r.Ballot, list) {
 			log.dropStale(max(r.Last, st.Commit), r.Ballot)
 		}
 		if drop := len(st.Views) - maxViews; drop > 0 {

@@ -305,8 +305,8 @@ func TestSilentFollowerCostsNothing(t *testing.T) {
 		c.propose(1, 2000)
 		c.run(3 * ms)
 	}
-	if sent == 0 || sent > maxInFlight+2*maxFrameEntries {
-		c.fatalf("%d entries were sent to a follower that never answered, the limit is %d", sent, maxInFlight)
+	if sent == 0 || sent > int(usual.MaxInFlight+2*usual.MaxFrameEntries) {
+		c.fatalf("%d entries were sent to a follower that never answered, the limit is %d", sent, usual.MaxInFlight)
 	}
 	c.run(500 * ms)
 	before := sent

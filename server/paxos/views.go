@@ -45,3 +45,11 @@ func mergeView(views []View, b ids.Ballot, viewFirst uint64, part []Entry) ([]Vi
 	}
 	return append(views, v), len(part)
 }
+
+// endsView reports whether a part of the NEW-VIEW of b is the last one. Only the
+// VIEW of b ends it: that of an earlier leader is re-proposed like any entry, and
+// may stand at the end of a part too.
+func endsView(b ids.Ballot, part []Entry) bool {
+	last := &part[len(part)-1]
+	return last.Kind == KindView && last.Origin == b
+}

@@ -27,6 +27,21 @@ type Limits struct {
 	FirstElection ids.Duration
 	// CheckpointEvery: applied entries between two checkpoints.
 	CheckpointEvery uint64
+	// MaxFrameEntries and MaxFrameBytes bound one ACCEPT or CATCH-UP message. A
+	// frame is one disk record and one slot in a peer's queue; a megabyte keeps
+	// both short without costing throughput.
+	MaxFrameEntries uint64
+	MaxFrameBytes   int
+	// MaxInFlight: entries that a follower may be sent beyond what it has
+	// acknowledged. A slow follower stops costing memory there.
+	MaxInFlight uint64
+	// ChunkBytes: data of one CHECKPOINT chunk. One chunk is under way at a time, so
+	// that a transfer never starves the heartbeats on the same stream.
+	ChunkBytes uint64
+	// MaxHole: how far above the last held entry an acceptor stores one. A node that
+	// is further behind waits for CATCH-UP or a checkpoint instead of holding a log
+	// that is mostly empty. At least MaxFrameEntries.
+	MaxHole uint64
 	// PrepareTimeout: how long a coordinator waits for a vote. Longer than an
 	// election in the participant's cluster.
 	PrepareTimeout ids.Duration
@@ -76,6 +91,11 @@ func DefaultLimits() Limits {
 		ElectionMin:     480 * Millisecond,
 		FirstElection:   150 * Millisecond,
 		CheckpointEvery: 50_000,
+		MaxFrameEntries: 4096,
+		MaxFrameBytes:   1 << 20,
+		MaxInFlight:     32_768,
+		ChunkBytes:      512 << 10,
+		MaxHole:         1 << 18,
 		PrepareTimeout:  2 * Second,
 		RetryEvery:      100 * Millisecond,
 		RetryMax:        1 * Second,

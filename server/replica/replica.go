@@ -33,6 +33,7 @@ type Replica struct {
 	effects     []bank.Effect
 	effectsFrom uint64
 	entry       bank.Entry // reused by apply
+	space       []byte     // room for the entries that are proposed next
 
 	// What only a leader has; dropped when it steps down.
 	lead leadership
@@ -269,7 +270,12 @@ func (r *Replica) propose(e *bank.Entry) {
 	if !r.px.IsLeader() || r.px.Ballot() != r.lead.ballot {
 		return
 	}
-	r.px.Propose(e.Append(make([]byte, 0, bank.Size)))
+	if cap(r.space)-len(r.space) < bank.Size {
+		r.space = make([]byte, 0, 64*bank.Size) // one allocation for many entries
+	}
+	begin := len(r.space)
+	r.space = e.Append(r.space)
+	r.px.Propose(r.space[begin:len(r.space):len(r.space)])
 }
 
 // advance brings the replica up to date with paxos: leadership lost, entries

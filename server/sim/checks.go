@@ -41,8 +41,10 @@ func (n *node) keepsWord(m any) {
 	switch m := m.(type) {
 	case *paxos.Prepare:
 		ballot = m.Ballot
+		n.era.wanted[n.cluster][m.Ballot] = m.FirstIndex
 	case *paxos.Promise:
 		ballot = m.Ballot
+		n.promisesChosen(m)
 	case *paxos.Accept:
 		ballot = m.Ballot
 		views := n.era.views[n.cluster]

@@ -19,6 +19,7 @@
 //	majority.go what takes a majority: to choose an entry, to serve a read
 //	disk.go     what is written when
 //	crash.go    what a crash leaves of it, and what a restarted node makes of that
+//	edges.go    what happens at the bounds of the log, for coverage
 //	network.go  delays, loss, duplicates, partitions, resets
 //	nemesis.go  the faults and when they strike
 //	client.go   clients: retries, duplicates, resolving what is unknown

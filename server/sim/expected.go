@@ -1,7 +1,8 @@
 package sim
 
 // Expected lists, as "group: name", what a campaign of a few thousand seeds has to
-// meet: every fault, every fate of unsynced writes, every message, every row of "Losing nodes in the middle",
+// meet: every fault, every fate of unsynced writes, everything that happens at the
+// bounds of the log, every message, every row of "Losing nodes in the middle",
 // every reason for a refusal and every branch of wait-die. What nothing can bring
 // about is in notReached, with the reason.
 func Expected() []string {
@@ -17,6 +18,7 @@ func Expected() []string {
 		add("fault", "crash after "+m)
 	}
 	add("disk", crashFates...)
+	add("bound", bounds...)
 	add("history", "explained")
 	add("network", "lost", "duplicated", "echoed", "haunted", "nobody there", "other epoch")
 	add("message", "PreVote", "PreVoteReply", "Prepare", "Promise", "Reject", "NEW-VIEW", "Accept", "Accepted", "Commit",

@@ -55,6 +55,32 @@ func (n *node) chosen(index uint64) {
 	}
 }
 
+// promisesChosen checks that a PROMISE names what its sender has accepted and a
+// majority with it, as far as the candidate wants to know: nothing but its
+// promises tells the next leader what is chosen.
+func (n *node) promisesChosen(m *paxos.Promise) {
+	if n.w.opt.sabotage != sabotageNone {
+		return // then a disk does not have what it said
+	}
+	told := map[uint64]ids.Ballot{}
+	list, err := paxos.DecodeAccepted(m.Accepted)
+	if err != nil {
+		n.w.fail("promise", "%s promises %s with entries that cannot be read: %v", n.name, m.Ballot, err)
+	}
+	for i := range list {
+		told[list[i].Index] = list[i].Ballot
+	}
+	members, accepted := len(n.w.clusters[n.cluster]), n.era.accepted[n.cluster]
+	for index := max(m.CommitIndex+1, n.era.wanted[n.cluster][m.Ballot]); index <= n.disk.last; index++ {
+		for _, a := range accepted[index] {
+			if 2*len(a.nodes) > members && slices.Contains(a.nodes, n.id) && a.ballot.Less(m.Ballot) && told[index].Less(a.ballot) {
+				n.w.fail("promise", "%s promises %s without index %d, which it and %d others of %d have accepted at %s",
+					n.name, m.Ballot, index, len(a.nodes)-1, members, a.ballot)
+			}
+		}
+	}
+}
+
 // overruled returns the ballot of a node of which it is certain that no
 // leadership round of it can be confirmed from now on, because too many have
 // promised a higher one; zero when there may still be one.

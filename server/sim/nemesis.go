@@ -16,6 +16,7 @@ const (
 	faultCrashOnSend
 	faultCrashCluster
 	faultCrashAll
+	faultSuccession
 	faultPause
 	faultIsolate
 	faultRift
@@ -43,6 +44,7 @@ var faults = [faultKinds]struct {
 	faultCrashOnSend:  {"crash-on-send", 0.5, 2 * second, (*world).strikeCrashOnSend},
 	faultCrashCluster: {"crash-cluster", 0.15, 6 * second, (*world).strikeCrashCluster},
 	faultCrashAll:     {"crash-all", 0.1, 8 * second, (*world).strikeCrashAll},
+	faultSuccession:   {"succession", 0.25, 4 * second, (*world).strikeSuccession},
 	faultPause:        {"pause", 0.4, 2 * second, (*world).strikePause},
 	faultIsolate:      {"isolate", 0.4, 2 * second, (*world).strikeIsolate},
 	faultRift:         {"rift", 0.4, 1500 * millisecond, (*world).strikeRift},
@@ -129,8 +131,30 @@ var momentous = []string{"Prepare", "Promise", "NEW-VIEW", "Accept", "Accepted",
 func (w *world) strikeCrashOnSend() {
 	n := w.victim()
 	if n.up && n.live {
-		n.armed = momentous[w.rng.IntN(len(momentous))]
+		n.armed, n.spared = momentous[w.rng.IntN(len(momentous))], 0
 	}
+}
+
+// strikeSuccession makes the leaders of a cluster fail one after the other, each
+// while its NEW-VIEW is on its way: some of the followers have it or a part of
+// it, and what the leader before had chosen is in it again.
+func (w *world) strikeSuccession() {
+	members := w.clusters[w.rng.IntN(len(w.clusters))]
+	until := w.now + ids.Time(w.upTo(3*second))
+	w.crashFor(members[w.rng.IntN(len(members))], w.plan.downTime(w))
+	var arm func()
+	arm = func() {
+		if !w.faulty || w.now > until {
+			return
+		}
+		for _, n := range members {
+			if n.up && n.live && n.armed == "" {
+				n.armed, n.spared = "NEW-VIEW", w.rng.IntN(3*len(members))
+			}
+		}
+		w.after(50*millisecond, arm)
+	}
+	arm()
 }
 
 func (w *world) strikeCrashCluster() {

@@ -42,7 +42,9 @@ type node struct {
 
 	lastSeen uint64 // the last index that Observe told of, in this process
 	observed bool   // Observe fired in this step
-	armed    string // crash right after sending a message of this name
+	armed    string // crash right after sending a message of this name,
+	spared   int    // after so many others of them
+	edges    edges  // for coverage
 	buf      []byte
 }
 
@@ -83,6 +85,7 @@ func (n *node) boot(e *era) {
 		w.fail("replay", "%s cannot be started from its own disk: %v", n.name, err)
 	}
 	n.up, n.live, n.era = true, false, e
+	n.edges = newEdges(&st)
 	n.process++
 	n.lastSeen = 0
 	n.ages = map[ids.Request]asked{}
@@ -236,6 +239,7 @@ func (n *node) step() {
 	n.core.Step(now, events)
 	effects := n.core.Effects()
 	n.check(effects)
+	n.countEdges(events, effects)
 	n.carryOut(effects)
 	w.stepping = ""
 }
@@ -282,6 +286,10 @@ func (n *node) transmit(s replica.Send) bool {
 	n.keepsOrder(s.Message)
 	n.w.net.send(n, s.To, s.Message)
 	if n.armed == "" || n.armed != nameOf(s.Message) {
+		return false
+	}
+	if n.spared > 0 {
+		n.spared--
 		return false
 	}
 	n.w.cov.add("fault", "crash after "+n.armed)
@@ -363,23 +371,6 @@ func (n *node) comeBack() {
 			n.setLive(true)
 		}
 	})
-}
-
-func describeRecords(records []paxos.Record) string {
-	s := ""
-	for _, r := range records {
-		switch r.Kind {
-		case paxos.RecordPromise:
-			s += fmt.Sprintf(" promise(%s)", r.Ballot)
-		case paxos.RecordFrame:
-			s += fmt.Sprintf(" frame(%s %d-%d)", r.Ballot, r.First, r.Last)
-		case paxos.RecordCommit:
-			s += fmt.Sprintf(" commit(%d)", r.Commit)
-		case paxos.RecordCheckpoint:
-			s += fmt.Sprintf(" checkpoint(%d)", r.Commit)
-		}
-	}
-	return s
 }
 
 func entryName(e *bank.Entry) string {

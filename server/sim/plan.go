@@ -18,6 +18,7 @@ type plan struct {
 	shape    string
 	topology *topology.Topology
 	limits   replica.Limits
+	tight    bool // the bounds of the log are small enough to be reached
 	calm     bool // no faults at all: everything has to succeed
 
 	net        netPlan
@@ -222,8 +223,23 @@ func (p *plan) limit(rng *rand.Rand) {
 		l.MaxRequests = oneOf(rng, 3, 10, 50)
 		l.MaxCalls = oneOf(rng, 1, 3, 50)
 	}
+	if rng.Float64() < 0.35 {
+		p.tighten(&l, rng)
+	}
 	l.MaxTimelines = 100
 	p.limits = l
+}
+
+// tighten makes the bounds of the log so small that they are reached: NEW-VIEWs
+// come in parts, frames are split, checkpoints need several chunks, followers
+// wait for what they may be sent and are too far behind to store it.
+func (p *plan) tighten(l *replica.Limits, rng *rand.Rand) {
+	p.tight = true
+	l.MaxFrameEntries = oneOf(rng, uint64(1), 2, 3, 8, l.MaxFrameEntries)
+	l.MaxFrameBytes = oneOf(rng, 1, 300, 1000, l.MaxFrameBytes)
+	l.MaxInFlight = oneOf(rng, uint64(1), 2, 5, 20, l.MaxInFlight)
+	l.ChunkBytes = oneOf(rng, uint64(300), 1000, 4000, l.ChunkBytes)
+	l.MaxHole = min(l.MaxFrameEntries+oneOf(rng, uint64(0), 1, 5, 20), l.MaxHole)
 }
 
 // load chooses what the clients do.
@@ -319,10 +335,15 @@ func (p *plan) String() string {
 		links = "streams"
 	}
 	items := p.topology.Items.Ranges[len(p.topology.Items.Ranges)-1].Last
-	return fmt.Sprintf("%s, %d items of %d; %s %d+%dµs loss %g dup %g echo %g; disk %d+%dµs; clock ±%dms ±%dppm; checkpoint every %d; "+
+	tight := ""
+	if l := &p.limits; p.tight {
+		tight = fmt.Sprintf(" (frame %d or %d B, in flight %d, chunk %d B, hole %d)",
+			l.MaxFrameEntries, l.MaxFrameBytes, l.MaxInFlight, l.ChunkBytes, l.MaxHole)
+	}
+	return fmt.Sprintf("%s, %d items of %d; %s %d+%dµs loss %g dup %g echo %g; disk %d+%dµs; clock ±%dms ±%dppm; checkpoint every %d%s; "+
 		"%d requests of %d clients × %d, cross %g hot %g; faults: %s",
 		p.shape, items, p.topology.InitialBalance, links, p.net.min/microsecond, p.net.mean/microsecond, p.net.loss, p.net.dup, p.net.echo,
-		p.disk.min/microsecond, p.disk.mean/microsecond, p.skewMax/millisecond, p.driftMax, p.limits.CheckpointEvery,
+		p.disk.min/microsecond, p.disk.mean/microsecond, p.skewMax/millisecond, p.driftMax, p.limits.CheckpointEvery, tight,
 		p.requests, p.clients, p.outstanding, p.cross, p.hot, strings.Join(f, " "))
 }
 

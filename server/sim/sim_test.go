@@ -88,6 +88,13 @@ func TestSabotageIsSeen(t *testing.T) {
 				}
 			}
 		})}},
+		{"promises that keep a secret", "promise", Options{newCore: lying(func(f *replica.Effects) {
+			for i := range f.Sends {
+				if m, ok := f.Sends[i].Message.(*paxos.Promise); ok {
+					m.Accepted = paxos.AppendAccepted(nil, nil)
+				}
+			}
+		})}},
 		{"ages that change", "wait-die", Options{newCore: lying(func(f *replica.Effects) {
 			for i := range f.Sends {
 				if m, ok := f.Sends[i].Message.(*twopc.TwoPCPrepareRequest); ok {

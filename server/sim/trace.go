@@ -308,3 +308,20 @@ func mixString(h uint64, s string) uint64 {
 	}
 	return h
 }
+
+func describeRecords(records []paxos.Record) string {
+	s := ""
+	for _, r := range records {
+		switch r.Kind {
+		case paxos.RecordPromise:
+			s += fmt.Sprintf(" promise(%s)", r.Ballot)
+		case paxos.RecordFrame:
+			s += fmt.Sprintf(" frame(%s %d-%d)", r.Ballot, r.First, r.Last)
+		case paxos.RecordCommit:
+			s += fmt.Sprintf(" commit(%d)", r.Commit)
+		case paxos.RecordCheckpoint:
+			s += fmt.Sprintf(" checkpoint(%d)", r.Commit)
+		}
+	}
+	return s
+}

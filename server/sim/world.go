@@ -60,6 +60,7 @@ type era struct {
 	reads    []readSeen
 	requests []*request
 	views    []map[ids.Ballot]uint64 // by cluster: where each leader's view begins
+	wanted   []map[ids.Ballot]uint64 // by cluster: the first index that each candidate asked for
 	accepted []acceptances           // by cluster
 	losses   *losses                 // for coverage
 	branches *branches               // for coverage
@@ -92,6 +93,7 @@ func (w *world) beginEra(epoch uint64) {
 		losses: newLosses(len(w.plan.topology.Clusters)), branches: newBranches()}
 	for range w.plan.topology.Clusters {
 		w.era.views = append(w.era.views, map[ids.Ballot]uint64{})
+		w.era.wanted = append(w.era.wanted, map[ids.Ballot]uint64{})
 		w.era.accepted = append(w.era.accepted, acceptances{})
 	}
 	w.eras = append(w.eras, w.era)
