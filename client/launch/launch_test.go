@@ -262,6 +262,34 @@ func TestKillAndRestart(t *testing.T) {
 	}
 }
 
+// untilStopped waits until every thread of a process has stopped: a signal to
+// another process has not arrived when kill(2) returns. Only Linux can tell.
+func untilStopped(t *testing.T, pid int) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			return
+		}
+		running := ""
+		for _, path := range threads {
+			stat, err := os.ReadFile(path)
+			if _, state, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(state, "T") {
+				running = state
+			}
+		}
+		if running == "" {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("process %d has a thread that does not stop within 10 s: %s", pid, running)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
 func TestSignal(t *testing.T) {
 	f, _, err := start(t, "serve")
 	if err != nil {
@@ -271,6 +299,7 @@ func TestSignal(t *testing.T) {
 	if err := f.Signal("n1", syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	untilStopped(t, f.nodes["n1"].process.pid())
 	answered := make(chan error, 1)
 	go func() {
 		_, err := statusOf(t, address)
@@ -278,7 +307,7 @@ func TestSignal(t *testing.T) {
 	}()
 	select {
 	case err := <-answered:
-		t.Errorf("a frozen node answers, %v", err)
+		t.Fatalf("a frozen node answers, %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	if err := f.Signal("n1", syscall.SIGCONT); err != nil {
