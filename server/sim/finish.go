@@ -12,6 +12,9 @@ import (
 const (
 	// settleMax is how long after the end of the faults everything has ended.
 	settleMax = 90 * second
+	// calmAfter is how long after the end of the faults nodes may still find out
+	// what they missed: twice the election timeout, and a second for slow clocks.
+	calmAfter = 2 * second
 	// settlePoll is how often the simulator looks.
 	settlePoll = 50 * millisecond
 )
@@ -20,7 +23,9 @@ const (
 // replica becomes idle; then a few more requests have to succeed; then what was
 // seen in the whole run must make sense.
 func (w *world) finish() {
-	w.settle("the end of the faults")
+	// A leader that was stalled until now may find a moment later that it has heard
+	// no quorum for too long, and step down (seed 713004).
+	w.settle("the end of the faults", calmAfter)
 	w.probe()
 	w.checkQuiet()
 	for _, e := range w.eras {
@@ -32,10 +37,13 @@ func (w *world) finish() {
 	}
 }
 
-// settle runs until everything has ended.
-func (w *world) settle(after string) {
+// settle runs for a while, and then until everything has ended.
+func (w *world) settle(after string, while ids.Duration) {
 	limit := w.now + ids.Time(settleMax)
-	due := w.now
+	due := w.now + ids.Time(while)
+	if while > 0 {
+		w.after(while, func() {}) // so that there is an event then
+	}
 	issued := w.issued
 	for {
 		w.next()
@@ -105,7 +113,7 @@ func (w *world) probe() {
 		r := c.invent()
 		r.probe = true
 		c.issue(r)
-		w.settle("a request after the recovery")
+		w.settle("a request after the recovery", 0)
 	}
 }
 
