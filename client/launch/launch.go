@@ -125,7 +125,7 @@ func Start(ctx context.Context, cfg Config) (*Fleet, error) {
 			return nil, err
 		}
 	}
-	f := &Fleet{cfg: cfg, spawner: newSpawner(), nodes: map[string]*node{}, places: map[string]place{}}
+	f := &Fleet{cfg: cfg, spawner: newSpawner(environment(os.Environ(), len(cfg.Topology.Clusters))), nodes: map[string]*node{}, places: map[string]place{}}
 	ids := cfg.Topology.Nodes()
 	if err := f.prepare(len(ids)); err != nil {
 		f.Stop()

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -504,8 +505,16 @@ func TestParseCommand(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	got := strings.Join(environment([]string{"A=1", "GOGC=50"}), " ")
-	if got != "A=1 GOGC=50 GOMEMLIMIT=512MiB" {
-		t.Errorf("environment %q", got)
+	for _, c := range []struct {
+		leaders int
+		want    string
+	}{
+		{1, fmt.Sprint(runtime.NumCPU())},
+		{10 * runtime.NumCPU(), "1"},
+	} {
+		got := strings.Join(environment([]string{"A=1", "GOGC=50"}, c.leaders), " ")
+		if want := "A=1 GOGC=50 GOMEMLIMIT=512MiB GOMAXPROCS=" + c.want; got != want {
+			t.Errorf("environment for %d leaders is %q, want %q", c.leaders, got, want)
+		}
 	}
 }

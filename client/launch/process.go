@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,11 +16,17 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// nodeVariables are set for nodes unless the user set it. Nine nodes and the
-// driver share a small machine: fewer collections, but a bounded heap.
-var nodeVariables = [][2]string{
-	{"GOGC", "400"},
-	{"GOMEMLIMIT", "512MiB"},
+// nodeVariables are set for nodes, unless the user set them, when so many of them
+// may be busy at the same time: one of each cluster leads. Nodes and driver share a
+// small machine: fewer collections, but a bounded heap; and no more threads that
+// look for work than there are processors for them, since every message would wake
+// one that finds nothing to do.
+func nodeVariables(leaders int) [][2]string {
+	return [][2]string{
+		{"GOGC", "400"},
+		{"GOMEMLIMIT", "512MiB"},
+		{"GOMAXPROCS", strconv.Itoa(max(1, runtime.NumCPU()/leaders))},
+	}
 }
 
 // process is one running node, contained or not.
@@ -46,13 +53,14 @@ type plain struct {
 // the kernel sends a child its parent-death signal when the *thread* that
 // started it ends (prctl(2), PR_SET_PDEATHSIG), and Go ends threads at will.
 type spawner struct {
+	env  []string // of the processes
 	work chan func()
 	done chan struct{}
 	once sync.Once
 }
 
-func newSpawner() *spawner {
-	s := &spawner{work: make(chan func()), done: make(chan struct{})}
+func newSpawner(env []string) *spawner {
+	s := &spawner{env: env, work: make(chan func()), done: make(chan struct{})}
 	go func() {
 		runtime.LockOSThread()
 		// Unlocked at the end, when no child is left, so that the thread returns to
@@ -82,7 +90,7 @@ func (s *spawner) start(args []string, log string) (process, error) {
 	defer out.Close() // the child has its own copy
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = environment(os.Environ())
+	cmd.Env = s.env
 	// A group of its own: Ctrl-C in the terminal reaches only the driver, which
 	// then stops the nodes in order, and a node's own children die with it.
 	cmd.SysProcAttr = processAttributes()
@@ -104,8 +112,8 @@ func (s *spawner) start(args []string, log string) (process, error) {
 }
 
 // environment is env with what nodes need beside it.
-func environment(env []string) []string {
-	for _, e := range nodeEnvironment(env) {
+func environment(env []string, leaders int) []string {
+	for _, e := range nodeEnvironment(env, leaders) {
 		if !slices.Contains(env, e) {
 			env = append(env, e)
 		}
@@ -115,9 +123,10 @@ func environment(env []string) []string {
 
 // nodeEnvironment is what nodes need: as the user set it in env, or as is best
 // here.
-func nodeEnvironment(env []string) []string {
-	needs := make([]string, len(nodeVariables))
-	for i, kv := range nodeVariables {
+func nodeEnvironment(env []string, leaders int) []string {
+	variables := nodeVariables(leaders)
+	needs := make([]string, len(variables))
+	for i, kv := range variables {
 		needs[i] = kv[0] + "=" + kv[1]
 		for _, e := range env {
 			if strings.HasPrefix(e, kv[0]+"=") {

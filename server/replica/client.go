@@ -190,7 +190,7 @@ func (r *Replica) start(req *request) {
 	}
 	t := req.transfer
 	switch {
-	case req.cross && r.lead.locks.TryLock(t.From, ids.Txn{}, req.age, r.now):
+	case req.cross && r.lead.locks.TryStart(t.From, t.To, req.age, r.now):
 		r.newAttempt(req)
 		return
 	case !req.cross && r.lead.locks.Free(t.From, t.To):
@@ -199,10 +199,10 @@ func (r *Replica) start(req *request) {
 	}
 	w := &twopc.Waiter{Kind: twopc.WaitIntra, Items: []int64{t.From, t.To}, Age: req.age, Owner: req}
 	if req.cross {
-		w.Kind, w.Items = twopc.WaitStart, []int64{t.From}
+		w.Kind = twopc.WaitStart
 	}
 	if r.lead.locks.Wait(w, r.now) != twopc.Waiting {
-		r.finish(req, bank.OutcomeAborted, false, fmt.Sprintf("%d requests wait for item %d already", r.lim.MaxWaiters, t.From))
+		r.finish(req, bank.OutcomeAborted, false, fmt.Sprintf("%d requests wait for an item of %s already", r.lim.MaxWaiters, t))
 		return
 	}
 	req.state, req.waiter = stateWaiting, w

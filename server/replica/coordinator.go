@@ -21,7 +21,8 @@ type attempt struct {
 	timeline *Timeline
 }
 
-// newAttempt begins an attempt of req, which holds the lock on its sender.
+// newAttempt begins an attempt of req, which holds the lock on its sender and has
+// the turn at its receiver.
 func (r *Replica) newAttempt(req *request) {
 	r.lead.attemptNo++
 	peer, _ := r.clusterOf(req.transfer.To)
@@ -34,9 +35,7 @@ func (r *Replica) newAttempt(req *request) {
 	switch b, _ := r.bank.Balance(req.transfer.From); {
 	case b < req.transfer.Amount:
 		a.Start = twopc.StartPrepareFirst
-	case r.directory.Suspected(peer), req.tries > 0:
-		// What lost a conflict may lose again: then its lock is given back after one
-		// question, and nothing was logged for it.
+	case r.directory.Suspected(peer):
 		a.Start = twopc.StartPeerFirst
 	}
 	a.timeline = r.newTimeline(a.Txn, bank.RoleCoordinator, req.transfer.From, req.transfer)
@@ -57,6 +56,7 @@ func (r *Replica) adoptAttempt(p *bank.Entry) {
 	a.Attempt = twopc.Attempt{Txn: p.Txn, Transfer: p.Transfer, Age: p.Age, Peer: p.Peer,
 		Stage: twopc.PrepareApplied, Seq: p.Seq}
 	r.relock(p.Transfer.From, p)
+	r.lead.locks.TakeTurn(p.Transfer.To)
 	a.timeline = r.newTimeline(a.Txn, bank.RoleCoordinator, p.Transfer.From, p.Transfer)
 	a.timeline.Seq, a.timeline.PrepareChosen = p.Seq, r.now
 	if u, ok := r.bank.UndoOf(p.Txn); ok {
@@ -219,6 +219,13 @@ func (r *Replica) dropAttempt(a *attempt) {
 	a.ack.stop()
 	delete(r.lead.attempts, a.Txn)
 	r.unlock(a.Transfer.From, a.Txn, a.timeline)
+	r.endTurn(a.Transfer.To)
+}
+
+// endTurn lets the next request of this cluster credit an item of another one.
+func (r *Replica) endTurn(item int64) {
+	r.lead.locks.EndTurn(item)
+	r.lead.free(item)
 }
 
 // endAttempt ends an attempt without effect: A is applied, or P had no effect,

@@ -164,7 +164,8 @@ func (r *Replica) pump() {
 			req := w.Owner.(*request)
 			req.waiter = nil
 			if o, contents, known := r.bank.Outcome(req.id); known {
-				r.unlock(item, ids.Txn{}, nil)
+				r.unlock(req.transfer.From, ids.Txn{}, nil)
+				r.endTurn(req.transfer.To)
 				r.finish(req, o, true, outcomeMessage(o, contents))
 			} else {
 				r.newAttempt(req)

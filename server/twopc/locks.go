@@ -19,8 +19,8 @@ const (
 	WaitIntra
 	// WaitPrepare is a TwoPCPrepare at the participant: takes the lock.
 	WaitPrepare
-	// WaitStart is a cross-shard request at step 0, which holds nothing yet:
-	// takes the lock.
+	// WaitStart is a cross-shard request at step 0, which holds nothing yet: takes
+	// the lock on its sender and the turn at its receiver.
 	WaitStart
 )
 
@@ -28,7 +28,7 @@ const (
 // fields while it waits.
 type Waiter struct {
 	Kind  WaitKind
-	Items []int64 // one, or two for WaitIntra
+	Items []int64 // one, or two for WaitIntra and WaitStart: sender, receiver
 	Age   ids.Age
 	Txn   ids.Txn // WaitPrepare: the attempt; WaitStart: set by the caller on grant
 	// Since is when it began to wait.
@@ -48,10 +48,13 @@ type Lock struct {
 }
 
 type slot struct {
-	held    bool
-	lock    Lock
-	waiters []*Waiter // in order of arrival, some of them gone
-	gone    int       // how many of them wait no longer
+	held bool
+	lock Lock
+	// released: the lock was given back and Grant has not said yet who goes next.
+	released bool
+	turns    int       // attempts under way that credit this item of another cluster
+	waiters  []*Waiter // in order of arrival, some of them gone
+	gone     int       // how many of them wait no longer
 }
 
 // waiting is how many wait.
@@ -121,6 +124,64 @@ func (l *Locks) standBack(s *slot, age ids.Age, now ids.Time) bool {
 		}
 	}
 	return false
+}
+
+// behind reports whether a request at step 0 of this age must let an older one go
+// first that has waited too long for both its items to be free. Neither holds
+// anything, so this adds no edge to any cycle.
+func (l *Locks) behind(s *slot, age ids.Age, now ids.Time) bool {
+	for _, w := range s.waiters {
+		if !w.queued {
+			continue
+		}
+		if ids.Duration(now-w.Since) < overdue*l.urgentAfter {
+			return false // so did nobody after it
+		}
+		if w.Kind == WaitStart && w.Age.Older(age) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayStart reports whether a request at step 0 may have its sender's lock and the
+// turn at its receiver.
+func (l *Locks) mayStart(from, to int64, age ids.Age, now ids.Time) bool {
+	if s := l.slots[from]; s != nil && (s.held || s.released || l.standBack(s, age, now) || l.behind(s, age, now)) {
+		return false
+	}
+	s := l.slots[to]
+	return s == nil || s.turns == 0 && !l.behind(s, age, now)
+}
+
+// TryStart takes the sender's lock and the turn at the receiver for a cross-shard
+// request, both or neither. Of the attempts of one leader that credit the same
+// item one runs at a time: the others would meet its lock at the participant and
+// be refused there, having held their senders meanwhile; at step 0 they wait and
+// hold nothing. The caller names the attempt with SetTxn, and gives the turn back
+// with EndTurn.
+func (l *Locks) TryStart(from, to int64, age ids.Age, now ids.Time) bool {
+	if !l.mayStart(from, to, age, now) {
+		return false
+	}
+	l.lock(from, ids.Txn{}, age, now)
+	l.TakeTurn(to)
+	return true
+}
+
+// TakeTurn counts an attempt that credits to. A new leader finds attempts that
+// are under way already, of which several may credit one item.
+func (l *Locks) TakeTurn(to int64) { l.slot(to).turns++ }
+
+// EndTurn ends what TryStart, Grant or TakeTurn began. The caller calls Grant
+// next.
+func (l *Locks) EndTurn(to int64) {
+	s := l.slots[to]
+	if s == nil || s.turns == 0 {
+		panic(fmt.Sprintf("twopc: a turn at item %d ends that nobody has", to))
+	}
+	s.turns--
+	l.tidy(to, s)
 }
 
 // TryLock takes the lock on item for an attempt if it is free and no starving
@@ -204,8 +265,8 @@ type Granted struct {
 	Proceed []*Waiter
 	// Refused: prepares that must give way after all.
 	Refused []*Waiter
-	// Winner holds the lock now, or is nil. For WaitStart the caller must name the
-	// attempt with SetTxn.
+	// Winner holds the lock on its first item now, or is nil. For WaitStart it has
+	// the turn at its receiver too, and the caller must name the attempt with SetTxn.
 	Winner *Waiter
 }
 
@@ -227,7 +288,7 @@ func (l *Locks) Cancel(w *Waiter) {
 }
 
 func (l *Locks) tidy(item int64, s *slot) {
-	if !s.held && s.waiting() == 0 {
+	if !s.held && s.turns == 0 && s.waiting() == 0 {
 		delete(l.slots, item)
 	}
 }
@@ -242,21 +303,25 @@ func (l *Locks) Release(item int64, txn ids.Txn) Lock {
 	lock := s.lock
 	s.held = false
 	s.lock = Lock{}
+	s.released = true
 	l.held--
 	l.tidy(item, s)
 	return lock
 }
 
-// Grant says who goes next on item: first reads and intra-shard transfers whose
+// Grant says who goes next when an item was released or a turn at it has ended:
+// first reads and intra-shard transfers whose
 // items are all free (they reserve nothing while they wait), then the youngest
 // waiting prepare (so whoever still waits is older than the holder; first come,
-// first served would deadlock), then the oldest request at step 0.
+// first served would deadlock), then the oldest request at step 0 that finds both
+// its items free.
 func (l *Locks) Grant(item int64, now ids.Time) Granted {
 	var g Granted
 	s := l.slots[item]
 	if s == nil || s.held {
 		return g
 	}
+	s.released = false
 	s.sweep()
 	for _, w := range slices.Clone(s.waiters) {
 		if (w.Kind == WaitRead || w.Kind == WaitIntra) && l.Free(w.Items...) {
@@ -277,19 +342,21 @@ func (l *Locks) Grant(item int64, now ids.Time) Granted {
 				prepare = w
 			}
 		case WaitStart:
-			if start == nil || w.Age.Older(start.Age) {
+			if (start == nil || w.Age.Older(start.Age)) && l.mayStart(w.Items[0], w.Items[1], w.Age, now) {
 				start = w
 			}
 		}
 	}
-	if prepare != nil {
+	switch {
+	case prepare != nil:
+		l.Cancel(prepare)
+		l.lock(item, prepare.Txn, prepare.Age, now)
 		g.Winner = prepare
-	} else if start != nil && !l.standBack(s, start.Age, now) {
+	case start != nil:
+		l.Cancel(start)
+		l.lock(start.Items[0], ids.Txn{}, start.Age, now)
+		l.TakeTurn(start.Items[1])
 		g.Winner = start
-	}
-	if w := g.Winner; w != nil {
-		l.Cancel(w)
-		l.lock(item, w.Txn, w.Age, now)
 	}
 	return g
 }

@@ -33,7 +33,7 @@ func TestWaitDie(t *testing.T) {
 		t.Fatalf("another attempt of the holder's request may wait, got %d", v)
 	}
 	l.Cancel(own)
-	start := &Waiter{Kind: WaitStart, Items: []int64{1}, Age: age(1)}
+	start := &Waiter{Kind: WaitStart, Items: []int64{1, 99}, Age: age(1)}
 	intra := &Waiter{Kind: WaitIntra, Items: []int64{1, 2}, Age: age(9)}
 	read := &Waiter{Kind: WaitRead, Items: []int64{1}}
 	for _, w := range []*Waiter{start, intra, read} {
@@ -58,6 +58,7 @@ func TestWaitDie(t *testing.T) {
 	}
 	l.SetTxn(1, tx(9))
 	l.Release(1, tx(9))
+	l.EndTurn(99)
 	if l.Held() != 0 || len(l.slots) != 0 {
 		t.Fatalf("%d held, %d slots left", l.Held(), len(l.slots))
 	}
@@ -89,7 +90,7 @@ func TestStarvingIntraGoesFirst(t *testing.T) {
 	if l.TryLock(1, tx(6), age(60), 100) {
 		t.Fatal("a younger request takes the item that the starving transfer needs")
 	}
-	start := &Waiter{Kind: WaitStart, Items: []int64{1}, Age: age(60)}
+	start := &Waiter{Kind: WaitStart, Items: []int64{1, 99}, Age: age(60)}
 	l.Wait(start, 100)
 	l.Release(2, tx(2))
 	if g = l.Grant(2, 100); len(g.Proceed) != 1 || g.Proceed[0] != intra {
@@ -104,7 +105,7 @@ func TestQueueIsBounded(t *testing.T) {
 	l := NewLocks(100, 2)
 	l.TryLock(1, tx(1), age(1), 0)
 	for range 2 {
-		l.Wait(&Waiter{Kind: WaitStart, Items: []int64{1}, Age: age(2)}, 0)
+		l.Wait(&Waiter{Kind: WaitStart, Items: []int64{1, 99}, Age: age(2)}, 0)
 	}
 	if v := l.Wait(&Waiter{Kind: WaitRead, Items: []int64{1}}, 0); v != QueueFull {
 		t.Fatalf("got %d", v)
@@ -222,7 +223,7 @@ func TestManyLeaveTheQueue(t *testing.T) {
 	if _, n := l.All(); len(n) != 1 || n[0] != left {
 		t.Fatalf("%v wait, want %d", n, left)
 	}
-	if v := l.Wait(&Waiter{Kind: WaitStart, Items: []int64{1}}, 0); v != Waiting {
+	if v := l.Wait(&Waiter{Kind: WaitStart, Items: []int64{1, 99}}, 0); v != Waiting {
 		t.Fatalf("there is room again, got %d", v)
 	}
 	l.Release(1, tx(1))
@@ -230,7 +231,7 @@ func TestManyLeaveTheQueue(t *testing.T) {
 	if len(g.Proceed) != left || g.Proceed[0] != waiters[1] || g.Proceed[left-1] != waiters[many-1] {
 		t.Fatalf("%d proceed, want %d in order of arrival", len(g.Proceed), left)
 	}
-	if g.Winner == nil || g.Winner.Kind != WaitStart || len(l.slots) != 1 || l.slots[1].waiting() != 0 {
+	if g.Winner == nil || g.Winner.Kind != WaitStart || len(l.slots) != 2 || l.slots[1].waiting() != 0 {
 		t.Fatalf("winner %+v, %d slots", g.Winner, len(l.slots))
 	}
 }
@@ -264,5 +265,129 @@ func TestOverdueIntraGoesBeforeOlderRequests(t *testing.T) {
 	}
 	if !l.TryLock(1, tx(6), age(1), 500) {
 		t.Fatal("nobody is waiting any more")
+	}
+}
+
+func start(from, to int64, a int64) *Waiter {
+	return &Waiter{Kind: WaitStart, Items: []int64{from, to}, Age: age(a)}
+}
+
+// A request at step 0 needs its sender's lock and the turn at its receiver, and
+// holds neither while it waits.
+func TestTurns(t *testing.T) {
+	l := NewLocks(100, 10)
+	if !l.TryStart(1, 50, age(1), 0) || l.TryStart(2, 50, age(2), 0) || l.TryStart(1, 51, age(2), 0) {
+		t.Fatal("one attempt a sender and a receiver")
+	}
+	l.SetTxn(1, tx(1))
+	second, third, other := start(2, 50, 3), start(3, 50, 2), start(1, 51, 4)
+	for _, w := range []*Waiter{second, third, other} {
+		if v := l.Wait(w, 0); v != Waiting {
+			t.Fatalf("%+v: %d", w, v)
+		}
+	}
+	if !l.Free(2, 3) {
+		t.Fatal("who waits holds nothing")
+	}
+	if g := l.Grant(50, 0); g.Winner != nil {
+		t.Fatalf("the turn is taken: %+v", g.Winner)
+	}
+	l.Release(1, tx(1))
+	if g := l.Grant(1, 0); g.Winner != other {
+		t.Fatalf("its receiver has nobody: %+v", g.Winner)
+	}
+	l.EndTurn(50)
+	if g := l.Grant(50, 0); g.Winner != third {
+		t.Fatalf("the oldest whose sender is free: %+v", g.Winner)
+	}
+	if lock, held := l.Holder(3); !held || lock.Age != age(2) {
+		t.Fatalf("%+v", lock)
+	}
+	l.EndTurn(50)
+	l.TryLock(2, tx(7), age(9), 0)
+	if g := l.Grant(50, 0); g.Winner != nil {
+		t.Fatalf("its sender is locked: %+v", g.Winner)
+	}
+	l.Release(2, tx(7))
+	if g := l.Grant(2, 0); g.Winner != second {
+		t.Fatalf("%+v", g.Winner)
+	}
+}
+
+// Who wins the turn at its receiver does not pass those who wait for its sender,
+// which was released in the same moment: a prepare would wait for an older holder.
+func TestTurnDoesNotPassThoseWhoWait(t *testing.T) {
+	l := NewLocks(100, 10)
+	l.TryStart(1, 50, age(5), 0)
+	l.SetTxn(1, tx(1))
+	waits, turn := prepare(1, 2, 4), start(1, 50, 3)
+	l.Wait(waits, 0)
+	l.Wait(turn, 0)
+	l.EndTurn(50)
+	l.Release(1, tx(1))
+	if g := l.Grant(50, 0); g.Winner != nil || l.TryStart(1, 51, age(2), 0) {
+		t.Fatalf("nobody asked yet who waits for the sender: %+v", g.Winner)
+	}
+	if g := l.Grant(1, 0); g.Winner != waits {
+		t.Fatalf("%+v", g.Winner)
+	}
+	l.Release(1, tx(2))
+	if g := l.Grant(1, 0); g.Winner != turn {
+		t.Fatalf("%+v", g.Winner)
+	}
+}
+
+// A new leader finds several attempts that credit one item: the turn is free when
+// all of them are over.
+func TestTurnsOfANewLeader(t *testing.T) {
+	l := NewLocks(100, 10)
+	l.TakeTurn(50)
+	l.TakeTurn(50)
+	l.EndTurn(50)
+	if l.TryStart(1, 50, age(1), 0) {
+		t.Fatal("one is still under way")
+	}
+	l.EndTurn(50)
+	if !l.TryStart(1, 50, age(1), 0) {
+		t.Fatal("all are over")
+	}
+}
+
+// Who needs two items that are hardly ever free together is not starved: younger
+// requests at step 0 stand back after a while.
+func TestStarvingStartGoesFirst(t *testing.T) {
+	l := NewLocks(100, 10)
+	l.TryStart(1, 50, age(1), 0)
+	l.TryStart(2, 51, age(2), 0)
+	l.SetTxn(1, tx(1))
+	l.SetTxn(2, tx(2))
+	starving := start(1, 51, 3) // needs the one's sender and the other's turn
+	l.Wait(starving, 0)
+	now := ids.Time(overdue * 100)
+	release := func(txn ids.Txn) {
+		t.Helper()
+		l.Release(1, txn)
+		l.EndTurn(50)
+		if g := l.Grant(1, now-1); g.Winner != nil {
+			t.Fatalf("its receiver is taken: %+v", g.Winner)
+		}
+	}
+	release(tx(1))
+	if !l.TryStart(1, 50, age(4), now-1) {
+		t.Fatal("it has not waited long enough for others to stand back")
+	}
+	l.SetTxn(1, tx(3))
+	release(tx(3))
+	if l.TryStart(1, 50, age(4), now) || l.TryStart(3, 51, age(4), now) {
+		t.Fatal("younger ones stand back")
+	}
+	if !l.TryStart(1, 50, age(0), now) {
+		t.Fatal("an older one need not")
+	}
+	l.SetTxn(1, tx(5))
+	release(tx(5))
+	l.EndTurn(51)
+	if g := l.Grant(51, now); g.Winner != starving {
+		t.Fatalf("%+v", g.Winner)
 	}
 }
