@@ -66,6 +66,7 @@ export class Raft {
     this.life++;
     this.noQuorum = false;
     this.#follow(this.term, '');
+    this.#resetElection();
     if (this.term === 0) {
       // A fresh bank needs no patience: the first node leads, or else the second.
       this.electionAt = Date.now() + tickEvery + this.nodes.indexOf(this.id) * 4 * tickEvery;
@@ -137,16 +138,18 @@ export class Raft {
     this.electionAt = Date.now() + electionTimeout * (1 + Math.random());
   }
 
-  // follow makes this node a follower in a term, of a leader if it is known.
+  // follow makes this node a follower in a term, of a leader if it is known. The
+  // wait for an election begins anew, but not for a mere follower that only hears
+  // of a higher term: a candidate that cannot win must not hold up one that can.
   #follow(term, leader) {
     if (term > this.term) {
       this.term = term;
       this.vote = '';
       this.journal.append({ term, vote: '' });
     }
+    if (leader !== '' || this.role !== 'follower') this.#resetElection();
     this.role = 'follower';
     this.leader = leader;
-    this.#resetElection();
     for (const { reject } of this.proposals.values()) reject(new Lost(`${this.id} stopped leading`));
     this.proposals.clear();
   }
