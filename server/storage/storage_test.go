@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -198,8 +199,16 @@ func TestResetIsDurable(t *testing.T) {
 
 // TestTornWrite: a crash in the middle of a write leaves any part of it on the
 // disk. The node must start again, with all finished writes and all or nothing
-// of the torn one; that must not be taken for damage.
+// of the torn one; that must not be taken for damage. Small writes go where the log
+// has zeros already.
 func TestTornWrite(t *testing.T) {
+	for _, size := range []int{30, 30_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) { tearWrites(t, size) })
+	}
+}
+
+// tearWrites tears writes of three records of so many bytes.
+func tearWrites(t *testing.T, size int) {
 	const perWrite = 3
 	fs := vfs.NewCrashableMem()
 	var clones []*vfs.MemFS
@@ -218,7 +227,7 @@ func TestTornWrite(t *testing.T) {
 		var records []paxos.Record
 		for i := range uint64(perWrite) {
 			r := accepted(1, uint64(writes)*perWrite+i, uint64(writes)*perWrite+i)
-			r.Data = bytes.Repeat([]byte{7}, 30_000)
+			r.Data = bytes.Repeat([]byte{7}, size)
 			records = append(records, r)
 		}
 		check(t, s.Write(records))
@@ -235,6 +244,45 @@ func TestTornWrite(t *testing.T) {
 		}
 		check(t, s.Close())
 	}
+}
+
+// TestSmallWritesFillALog: small synced writes go into a log that has its length
+// already; large ones make it longer as they go.
+func TestSmallWritesFillALog(t *testing.T) {
+	lengths := func(size int) (lengths map[int64]bool) {
+		mem := vfs.NewMem()
+		s := open(t, "data", Options{FS: mem})
+		check(t, s.Configure(identity))
+		lengths = map[int64]bool{}
+		for i := range uint64(20) {
+			r := accepted(1, i+1, i+1)
+			r.Data = bytes.Repeat([]byte{7}, size)
+			check(t, s.Write([]paxos.Record{r}))
+			lengths[logBytes(t, mem)] = true
+		}
+		check(t, s.Close())
+		return lengths
+	}
+	if n := lengths(100); len(n) != 1 || !n[zeroedAtOnce] {
+		t.Errorf("small writes left logs of %v bytes in all, want always %d", n, zeroedAtOnce)
+	}
+	if n := lengths(60_000); len(n) < 10 {
+		t.Errorf("large writes left logs of %v bytes in all, want a new length with each", n)
+	}
+}
+
+// logBytes is how long all logs are together.
+func logBytes(t *testing.T, fsys vfs.FS) (sum int64) {
+	names, err := fsys.List("data")
+	check(t, err)
+	for _, name := range names {
+		if strings.HasSuffix(name, ".log") {
+			info, err := fsys.Stat(fsys.PathJoin("data", name))
+			check(t, err)
+			sum += info.Size()
+		}
+	}
+	return sum
 }
 
 func TestDiskFailure(t *testing.T) {

@@ -38,7 +38,11 @@ func (w *watchFS) file(f vfs.File, err error) (vfs.File, error) {
 }
 
 func (w *watchFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return w.file(w.FS.Create(name, category))
+	f, err := w.file(w.FS.Create(name, category))
+	if err == nil && strings.HasSuffix(name, ".log") {
+		f = &logFile{File: f}
+	}
+	return f, err
 }
 
 func (w *watchFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
@@ -83,6 +87,53 @@ func (f *watchFile) SyncData() error { return f.fs.see(f.File.SyncData()) }
 func (f *watchFile) SyncTo(length int64) (full bool, err error) {
 	full, err = f.File.SyncTo(length)
 	return full, f.fs.see(err)
+}
+
+// logFile is a new write-ahead log, whose end is some zeros away while writes are
+// small: a synced write into space that is there already need not sync the file's
+// length and extents too, which takes a third to a half of the time. Pebble uses old
+// logs again for the same reason, but only once it has some. Its reader takes zeros
+// for the end.
+type logFile struct {
+	vfs.File
+	at, end int64
+	// Bytes since the last sync, and between that and the one before.
+	unsynced, synced int
+}
+
+const (
+	// zeroedAtOnce is some hundred small writes' worth, and little enough to go
+	// unnoticed.
+	zeroedAtOnce = 256 << 10
+	// smallSync: what more bytes share a sync does not gain by zeros, which are
+	// written too.
+	smallSync = 16 << 10
+)
+
+var zeros [zeroedAtOnce]byte
+
+func (f *logFile) Write(p []byte) (int, error) {
+	f.unsynced += len(p)
+	if max(f.unsynced, f.synced) <= smallSync && f.at+int64(len(p)) > f.end {
+		n, err := f.WriteAt(zeros[:], max(f.at, f.end))
+		f.end = max(f.at, f.end) + int64(n)
+		if err != nil {
+			return 0, err
+		}
+	}
+	n, err := f.File.Write(p)
+	f.at += int64(n)
+	return n, err
+}
+
+func (f *logFile) SyncData() error {
+	f.unsynced, f.synced = 0, f.unsynced
+	return f.File.SyncData()
+}
+
+func (f *logFile) Sync() error {
+	f.unsynced, f.synced = 0, f.unsynced
+	return f.File.Sync()
 }
 
 // logger keeps Pebble quiet, and turns its "exit now" into a failed store.
