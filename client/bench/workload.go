@@ -131,14 +131,15 @@ func (d *drawer) draw(rng *rand.Rand) int64 {
 	return rng.Int64N(d.n)
 }
 
-// drawOther chooses one of n that is not taken. REQUIRES: n ≥ 2.
-func (d *drawer) drawOther(rng *rand.Rand, taken int64) int64 {
+// drawOther chooses one of n that is not taken; alone: one item has nearly all of
+// the weight, so it is any of the others. REQUIRES: n ≥ 2.
+func (d *drawer) drawOther(rng *rand.Rand, taken int64) (other int64, alone bool) {
 	for range 32 {
 		if i := d.draw(rng); i != taken {
-			return i
+			return i, false
 		}
 	}
-	return (taken + 1) % d.n // one item has nearly all of the weight
+	return (taken + 1 + rng.Int64N(d.n-1)) % d.n, true
 }
 
 // newWorkload REQUIRES: m.check(l) is nil.
@@ -177,16 +178,21 @@ func (w *workload) draw(rng *rand.Rand, o *op) {
 		return
 	}
 	o.amount = 1 + rng.Int64N(maxAmount)
-	b, j := w.receiver(rng, o, a, i)
+	b, j, alone := w.receiver(rng, o, a, i)
 	o.to = w.layout.clusters[b].item(j)
+	if alone && rng.IntN(2) == 0 {
+		// An item that is part of every transfer would soon have nothing left.
+		o.from, o.to = o.to, o.from
+	}
 }
 
 // receiver chooses the other side of a transfer from number i of cluster a, and
-// sets the kind.
-func (w *workload) receiver(rng *rand.Rand, o *op, a int, i int64) (cluster int, number int64) {
+// sets the kind. alone: see drawOther.
+func (w *workload) receiver(rng *rand.Rand, o *op, a int, i int64) (cluster int, number int64, alone bool) {
 	if w.mix.Cross == 0 || rng.Float64() >= w.mix.Cross {
 		o.kind = intra
-		return a, w.drawers[a].drawOther(rng, i)
+		number, alone = w.drawers[a].drawOther(rng, i)
+		return a, number, alone
 	}
 	o.kind = cross
 	b := rng.IntN(len(w.drawers) - 1)
@@ -194,7 +200,7 @@ func (w *workload) receiver(rng *rand.Rand, o *op, a int, i int64) (cluster int,
 		b++
 	}
 	o.peer = int32(b)
-	return b, w.drawers[b].draw(rng)
+	return b, w.drawers[b].draw(rng), false
 }
 
 // drawSmallBank chooses one of the operations in smallBank.
@@ -211,10 +217,10 @@ func (w *workload) drawSmallBank(rng *rand.Rand, o *op, a int) {
 	}
 	switch smallBank[at].name {
 	case "amalgamate":
-		b, j := w.receiver(rng, o, a, i)
+		b, j, _ := w.receiver(rng, o, a, i)
 		o.from, o.to = savings(a, i), checking(b, j)
 	case "send payment":
-		b, j := w.receiver(rng, o, a, i)
+		b, j, _ := w.receiver(rng, o, a, i)
 		o.from, o.to = checking(a, i), checking(b, j)
 	case "balance":
 		o.kind, o.from, o.to, o.amount = read, checking(a, i), 0, 0

@@ -97,6 +97,32 @@ func TestDrawsAreWhatTheMixSays(t *testing.T) {
 	}
 }
 
+// One item that has all the weight is part of every transfer, pays in half of them,
+// and deals with all others alike.
+func TestOneHotItem(t *testing.T) {
+	w := newWorkload(mix{HotAccess: 1, HotItems: 0.0001}, newLayout(topology.Default()))
+	const n = 6000
+	pays, partners := 0, map[int64]int{}
+	for _, o := range draws(w, 1, n) {
+		hot := w.layout.clusters[o.cluster].item(0)
+		switch hot {
+		case o.from:
+			pays++
+			partners[o.to]++
+		case o.to:
+			partners[o.from]++
+		default:
+			t.Fatalf("%+v leaves the hot item %d out", o, hot)
+		}
+	}
+	if math.Abs(float64(pays)-n/2) > 5*math.Sqrt(n/4) {
+		t.Errorf("it pays in %d of %d", pays, n)
+	}
+	if len(partners) < n/3 {
+		t.Errorf("it deals with %d others in %d transfers", len(partners), n)
+	}
+}
+
 func TestSeedRepeatsDraws(t *testing.T) {
 	w := newWorkload(mix{Reads: 0.1, Cross: 0.2, Theta: 0.9}, newLayout(topology.Default()))
 	if !slices.Equal(draws(w, 3, 500), draws(w, 3, 500)) {
