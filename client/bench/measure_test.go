@@ -83,24 +83,27 @@ func TestFloor(t *testing.T) {
 func TestUsage(t *testing.T) {
 	moment := time.Unix(1000, 0)
 	before := &usage{at: moment, completed: 100, driver: time.Second, nodes: 2 * time.Second, hasCPU: true, hasCounters: true, syncs: 50,
-		locks: map[uint64]uint64{100: 5}, longestLock: 90}
+		locks: map[uint64]uint64{100: 5}, longestLock: 90, elections: 3, hasElections: true}
 	after := &usage{at: moment.Add(2 * time.Second), completed: 1100, driver: 1500 * time.Millisecond, nodes: 4 * time.Second, hasCPU: true, hasCounters: true, syncs: 450,
-		locks: map[uint64]uint64{100: 5, 200: 40}, longestLock: 190}
+		locks: map[uint64]uint64{100: 5, 200: 40}, longestLock: 190, elections: 5, hasElections: true}
 	r := &Run{}
 	r.enterUsage(before, after, true)
 	if *r.CPUMicrosPerCommit != 2500 || *r.DriverCPUMicrosPerCommit != 500 || *r.FsyncsPerS != 200 {
 		t.Errorf("%g and %g µs a commit, %g fsyncs a second; want 2500, 500, 200", *r.CPUMicrosPerCommit, *r.DriverCPUMicrosPerCommit, *r.FsyncsPerS)
 	}
+	if r.Elections == nil || *r.Elections != 2 {
+		t.Errorf("elections %v, want 2", r.Elections)
+	}
 	if l := r.LockHoldMicros; l.Count != 40 || *l.P50 != 190 || l.Max != 190 || l.P90 != nil {
 		t.Errorf("lock hold %+v, want 40 of at most 190 µs, and no p90", l)
 	}
 	r = &Run{}
-	if r.enterUsage(before, after, false); r.CPUMicrosPerCommit != nil || r.FsyncsPerS != nil || r.LockHoldMicros != nil {
+	if r.enterUsage(before, after, false); r.CPUMicrosPerCommit != nil || r.FsyncsPerS != nil || r.LockHoldMicros != nil || r.Elections != nil {
 		t.Error("CPU time and counters of processes that were replaced")
 	}
-	after.hasCounters = false
+	after.hasCounters, after.hasElections = false, false
 	r = &Run{}
-	if r.enterUsage(before, after, true); r.FsyncsPerS != nil || r.LockHoldMicros != nil {
+	if r.enterUsage(before, after, true); r.FsyncsPerS != nil || r.Elections != nil || r.LockHoldMicros != nil {
 		t.Error("counters of nodes that do not offer them")
 	}
 }

@@ -65,6 +65,15 @@ func (r *Result) print(w io.Writer) error {
 	}
 	p.line("")
 	p.line("Checks: money %s, replicas %s, balances %s, commits applied %s", check(r.MoneyOK), check(r.ReplicasEqual), check(r.BalancesOK), check(r.CommitsOK))
+	var won []string
+	for _, run := range r.Runs {
+		if run.Elections != nil {
+			won = append(won, fmt.Sprint(*run.Elections))
+		}
+	}
+	if len(won) > 0 {
+		p.line("Elections while it was measured: %s", strings.Join(won, ", "))
+	}
 	if n := r.SettledCommitted + r.SettledAborted + r.Unsettled; n > 0 {
 		p.line("Unknown outcomes were settled afterwards: %d committed, %d did not, %d stayed unknown", r.SettledCommitted, r.SettledAborted, r.Unsettled)
 	}

@@ -52,7 +52,7 @@ func sample() *Result {
 		CountsByKind: map[string]Counts{"intra": {Committed: 1_234_567, Aborted: 33, InsufficientFunds: 2, Unavailable: 1, Unknown: 4}},
 		NotStarted:   12, SettledCommitted: 3, SettledAborted: 1, LatencyMicros: latency, LatencyMicrosByKind: map[string]*Percentiles{"intra": latency},
 		LockHoldMicros:     &Percentiles{Count: 30, P50: ptr(2500.0), Max: 1_500_000},
-		CPUMicrosPerCommit: ptr(9.87), DriverCPUMicrosPerCommit: ptr(0.61), FsyncsPerS: ptr(1200.0),
+		CPUMicrosPerCommit: ptr(9.87), DriverCPUMicrosPerCommit: ptr(0.61), FsyncsPerS: ptr(1200.0), Elections: ptr(uint64(1)),
 		MoneyOK: ptr(true), ReplicasEqual: ptr(true), BalancesOK: ptr(true), CommitsOK: ptr(true),
 		Faults: []FaultResult{{"fail", "n1", 5.001, ptr(612.5)}, {"recover", "n1", 8, nil}},
 		Floor: &Floor{FsyncMicros: &Percentiles{Count: 4000, P50: ptr(210.0), Max: 900}, FsyncsPerS: 4000, Files: 9, FilesFsyncsPerS: 6000,

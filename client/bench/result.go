@@ -105,6 +105,9 @@ type Run struct {
 	CPUMicrosPerCommit       *float64 `json:"cpu_us_per_commit,omitempty"`
 	DriverCPUMicrosPerCommit *float64 `json:"driver_cpu_us_per_commit,omitempty"`
 	FsyncsPerS               *float64 `json:"fsyncs_per_s,omitempty"`
+	// Elections that were won while it was measured; left out when a process ended
+	// meanwhile, which takes its count with it.
+	Elections *uint64 `json:"elections,omitempty"`
 	// What the nodes held afterwards; left out when it could not be determined.
 	MoneyOK       *bool         `json:"money_ok,omitempty"`
 	ReplicasEqual *bool         `json:"replicas_equal,omitempty"`

@@ -21,13 +21,17 @@ type usage struct {
 	locks       map[uint64]uint64 // count by upper end of the bucket
 	longestLock uint64
 	hasCounters bool
+	// elections that nodes have won; hasElections is false when one did not tell.
+	elections    uint64
+	hasElections bool
 }
 
 // measureUsage asks the system for the CPU time of processes, and the nodes for
 // their counters.
 func (e *engine) measureUsage(ctx context.Context, pids []int) usage {
-	u := usage{completed: e.completed.Load(), locks: map[uint64]uint64{}, hasCounters: true}
+	u := usage{completed: e.completed.Load(), locks: map[uint64]uint64{}, hasCounters: true, hasElections: true}
 	replies := make([]*pb.PerformanceReply, len(e.bank.nodes))
+	states := make([]*pb.StatusReply, len(e.bank.nodes))
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -35,6 +39,9 @@ func (e *engine) measureUsage(ctx context.Context, pids []int) usage {
 		wg.Go(func() {
 			if r, err := pb.NewInspectClient(p.connection()).Performance(ctx, &pb.PerformanceRequest{}); err == nil {
 				replies[i] = r
+			}
+			if r, err := pb.NewControlClient(p.connection()).Status(ctx, &pb.StatusRequest{}); err == nil {
+				states[i] = r
 			}
 		})
 	}
@@ -46,6 +53,10 @@ func (e *engine) measureUsage(ctx context.Context, pids []int) usage {
 		u.hasCPU = u.hasCPU && ok
 	}
 	wg.Wait()
+	for _, r := range states {
+		u.elections += r.GetElections()
+		u.hasElections = u.hasElections && r != nil
+	}
 	for _, r := range replies {
 		if r == nil {
 			u.hasCounters = false
@@ -73,6 +84,11 @@ func (r *Run) enterUsage(before, after *usage, whole bool) {
 		all := float64((driver + nodes).Microseconds()) / commits
 		own := float64(driver.Microseconds()) / commits
 		r.CPUMicrosPerCommit, r.DriverCPUMicrosPerCommit = &all, &own
+	}
+	// Nodes that serve have won some, so that 0 says that elections are not counted.
+	if before.hasElections && after.hasElections && whole && before.elections > 0 {
+		n := after.elections - min(before.elections, after.elections)
+		r.Elections = &n
 	}
 	if !before.hasCounters || !after.hasCounters || !whole {
 		return

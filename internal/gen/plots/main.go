@@ -4,13 +4,16 @@
 //	go run ./internal/gen/plots -x clients -y committed_per_s -title 'Throughput by clients' \
 //	    -out docs/img/clients.svg results/bench/*/performance.csv
 //
+// With -table COLUMN,... it prints the medians as a table in Markdown instead.
+//
 // The axes are columns of the files, under their names or those that -xlabel and
 // -ylabel give. Every run is a dot; the line goes through the medians. -series
-// COLUMN draws a line for each of its values. Runs that did not pass have no
+// COLUMN draws a line for each of its values, and -where COLUMN=VALUE, which may be
+// repeated, leaves out all other rows. Runs that did not pass have no
 // number and are left out, which stderr says. The plot names machine and commit.
 //
 // The files: main.go the command line, points.go reading, scale.go axes, svg.go
-// drawing.
+// drawing, table.go tables.
 package main
 
 import (
@@ -20,6 +23,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 func main() {
@@ -38,15 +42,27 @@ func run(args []string, stderr io.Writer) error {
 	fs.StringVar(&q.y, "y", "committed_per_s", "column of the vertical axis")
 	fs.StringVar(&q.series, "series", "", "column of which every value gets a line of its own")
 	fs.StringVar(&q.kind, "kind", "all", "rows of this kind: all, intra, cross, read, lock hold")
+	fs.Func("where", "only rows with this `COLUMN=VALUE`", func(text string) error {
+		column, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return errors.New("want COLUMN=VALUE")
+		}
+		q.where = append(q.where, cell{column, value})
+		return nil
+	})
 	fs.StringVar(&p.title, "title", "", "title of the plot")
 	fs.StringVar(&p.xLabel, "xlabel", "", "name of the horizontal axis, with its unit")
 	fs.StringVar(&p.yLabel, "ylabel", "", "name of the vertical axis, with its unit")
 	out := fs.String("out", "", "SVG file to write")
+	table := fs.String("table", "", "print a table of the medians of these `COLUMNS`, comma-separated, and draw nothing")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
 		}
 		return err
+	}
+	if *table != "" && q.x != "" && fs.NArg() > 0 {
+		return tableOf(fs.Args(), q, *table)
 	}
 	switch {
 	case q.x == "" || *out == "" || p.title == "":

@@ -80,6 +80,19 @@ func TestPlot(t *testing.T) {
 	}
 }
 
+func TestWhere(t *testing.T) {
+	q := query{x: "clients", y: "committed_per_s", kind: "all", where: []cell{{"cross_percent", "20"}, {"run", "2"}}}
+	var p plot
+	for _, path := range files(t, runs...) {
+		if _, err := p.read(path, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []point{{16, 900.5, ""}}; !slices.Equal(p.points, want) {
+		t.Errorf("got %v, want %v", p.points, want)
+	}
+}
+
 func TestMediansInOrder(t *testing.T) {
 	p := plot{points: []point{{4, 7, "20"}, {1, 5, "3"}, {1, 1, "3"}, {1, 4, "3"}, {0, 2, "3"}, {0, 4, "3"}, {1, 1, "x"}}}
 	var got []string
@@ -123,6 +136,9 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"-title", "t"}, runs, "are needed"},
 		{append(good, "-y", "speed"), runs, "there is no column speed"},
 		{append(good, "-kind", "cross"), runs, `no row of kind "cross"`},
+		{append(good, "-where", "speed=1"), runs, "there is no column speed"},
+		{append(good, "-where", "speed"), runs, "want COLUMN=VALUE"},
+		{append(good, "-where", "run=3"), runs, `no row of kind "all"`},
 		{append(good, "-x", "commit"), runs, `commit is no number: "c0ffee"`},
 		{good, []string{""}, "a.csv: EOF"},
 		{append(good, "none.csv"), nil, "none.csv"},
@@ -130,5 +146,31 @@ func TestWrongUse(t *testing.T) {
 		if err := run(append(slices.Clone(c.args), files(t, c.texts...)...), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v, want an error with %q", c.args, err, c.want)
 		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	var out bytes.Buffer
+	q := query{x: "clients", series: "cross_percent", kind: "all"}
+	if err := writeTable(&out, files(t, runs...), q, []string{"committed_per_s", "clients"}); err != nil {
+		t.Fatal(err)
+	}
+	want := `| cross_percent | clients | runs | committed_per_s | lowest – highest | clients |
+|---|---|---|---|---|---|
+| 0 | 1 | 2 | 1,100 | 1,000 – 1,200 | 1 |
+| 0 | 4 | 1 | 3,500 | 3,500 – 3,500 | 4 |
+| 20 | 1 | 1 | 500 | 500 – 500 | 1 |
+| 20 | 16 | 1 | 900 | 900 – 900 | 16 |
+`
+	if got := out.String(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	for v, want := range map[float64]string{0.123: "0.12", 12.34: "12.3", 999.6: "1,000", 1234567: "1,234,567", -1234: "-1,234", 0: "0"} {
+		if got := number(v); got != want {
+			t.Errorf("number(%g) is %q, want %q", v, got, want)
+		}
+	}
+	if err := writeTable(&out, files(t, runs[1]), query{x: "clients", kind: "read"}, []string{"committed_per_s"}); err == nil {
+		t.Error("no rows, and no error")
 	}
 }

@@ -13,7 +13,21 @@ import (
 )
 
 // query says which cells of a file are the points. series may be empty.
-type query struct{ x, y, series, kind string }
+type query struct {
+	x, y, series, kind string
+	where              []cell // what a row has to have besides
+}
+
+type cell struct{ column, value string }
+
+func (q *query) wants(row map[string]string) bool {
+	for _, c := range q.where {
+		if row[c.column] != c.value {
+			return false
+		}
+	}
+	return row["kind"] == q.kind
+}
 
 // point is one run.
 type point struct {
@@ -40,7 +54,11 @@ func (p *plot) read(path string, q query) (left int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, column := range []string{q.x, q.y, q.series, "kind", "verdict", "host", "commit"} {
+	columns := []string{q.x, q.y, q.series, "kind", "verdict", "host", "commit"}
+	for _, c := range q.where {
+		columns = append(columns, c.column)
+	}
+	for _, column := range columns {
 		if column != "" && !slices.Contains(header, column) {
 			return 0, fmt.Errorf("%s: there is no column %s (columns are %v)", path, column, header)
 		}
@@ -50,7 +68,7 @@ func (p *plot) read(path string, q query) (left int, err error) {
 		return 0, fmt.Errorf("%s: %w", path, err)
 	}
 	for i, row := range rows {
-		if row["kind"] != q.kind {
+		if !q.wants(row) {
 			continue
 		}
 		if row["verdict"] != "pass" || row[q.x] == "" || row[q.y] == "" {
