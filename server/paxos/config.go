@@ -16,6 +16,9 @@ type Config struct {
 	// HeartbeatEvery: a leader that sent a follower nothing else for so long sends
 	// a heartbeat.
 	HeartbeatEvery ids.Duration
+	// TellAfter: followers hear of what was chosen with the next ACCEPT, or so long
+	// afterwards by a COMMIT; 0: by a COMMIT at once, if no ACCEPT goes just then.
+	TellAfter ids.Duration
 	// ElectionMin: a follower campaigns after a random silence in
 	// [ElectionMin, 1.5·ElectionMin); a leader that heard no quorum for ElectionMin
 	// steps down.

@@ -11,7 +11,7 @@ import (
 func (n *Node) follow(now ids.Time) {
 	if n.role == roleLeader {
 		n.log.truncate(max(n.framed, n.commit))
-		n.wanted = n.round
+		n.wanted, n.tellAt = n.round, 0
 	}
 	n.role = roleFollower
 	n.leader = 0

@@ -45,15 +45,26 @@ func (n *Node) flushLeader(now ids.Time) {
 		n.round = n.wanted
 	}
 	n.frame(now)
+	// What is chosen goes with the next frame if there is one soon: nobody waits for
+	// it, and a message of its own wakes two processes.
+	due, untold := n.cfg.TellAfter == 0 || n.tellAt != 0 && now >= n.tellAt, false
 	for _, p := range n.peers {
 		switch {
 		case n.silent(now, p): // its heartbeats come by the timer
 		case p.sentRound < n.round:
 			n.heartbeat(now, p)
-		case p.told < n.commit:
+		case p.told < n.commit && due:
 			p.told = n.commit
 			n.send(p.id, &Commit{Ballot: n.ballot, CommitIndex: n.commit}, 0)
+		case p.told < n.commit:
+			untold = true
 		}
+	}
+	switch {
+	case !untold:
+		n.tellAt = 0
+	case n.tellAt == 0:
+		n.tellAt = now + ids.Time(n.cfg.TellAfter)
 	}
 }
 

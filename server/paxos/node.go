@@ -105,6 +105,7 @@ type Node struct {
 	wanted   uint64 // highest round asked for, at most round+1
 	agreed   uint64 // highest round confirmed
 	graceEnd ids.Time
+	tellAt   ids.Time // when followers hear of what was chosen at the latest; 0: they know
 
 	scratch []Entry  // reused by the Accept path
 	ranks   []uint64 // reused to find quorum values
@@ -348,6 +349,9 @@ func (n *Node) Wake() ids.Time {
 	}
 	switch n.role {
 	case roleLeader:
+		if n.tellAt != 0 {
+			sooner(n.tellAt)
+		}
 		for _, p := range n.peers {
 			sooner(p.sentAt + ids.Time(n.cfg.HeartbeatEvery))
 		}

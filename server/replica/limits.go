@@ -15,6 +15,9 @@ type Limits struct {
 	// machine this was measured on, a heartbeat and its answer cost half a
 	// millisecond of wake-ups.
 	HeartbeatEvery ids.Duration
+	// TellAfter: followers hear of what was chosen with the next ACCEPT, or so long
+	// afterwards by a COMMIT. Only who asks a follower what it holds could notice.
+	TellAfter ids.Duration
 	// ElectionMin: a follower that heard nothing for a random time in
 	// [ElectionMin, 1.5·ElectionMin) campaigns; a leader that heard no quorum for
 	// ElectionMin steps down. Streams lose nothing while they stand, so two
@@ -88,6 +91,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		HeartbeatEvery:  200 * Millisecond,
+		TellAfter:       2 * Millisecond,
 		ElectionMin:     480 * Millisecond,
 		FirstElection:   150 * Millisecond,
 		CheckpointEvery: 50_000,

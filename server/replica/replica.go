@@ -89,6 +89,7 @@ func New(cfg Config, st paxos.Stable, now ids.Time) (*Replica, error) {
 		Self:            cfg.Self,
 		Nodes:           r.clusters[r.cluster],
 		HeartbeatEvery:  r.lim.HeartbeatEvery,
+		TellAfter:       r.lim.TellAfter,
 		ElectionMin:     r.lim.ElectionMin,
 		FirstElection:   r.lim.FirstElection,
 		MaxFrameEntries: r.lim.MaxFrameEntries,

@@ -223,6 +223,7 @@ func (p *plan) limit(rng *rand.Rand) {
 		l.MaxRequests = oneOf(rng, 3, 10, 50)
 		l.MaxCalls = oneOf(rng, 1, 3, 50)
 	}
+	l.TellAfter = oneOf(rng, 0, l.TellAfter, 50*millisecond)
 	if rng.Float64() < 0.35 {
 		p.tighten(&l, rng)
 	}
