@@ -30,6 +30,8 @@
 //	finish.go   the liveness phase and the checks at the end
 //	history.go  a second opinion on what the clients saw
 //	trace.go    the readable trace and its hash
+//	scale.go    Measure: what a transfer costs in a bank of any shape, without faults
+//	traffic.go  messages, bytes, entries and writes, counted
 //
 // The checker trusts nothing that the core says about itself except which entry
 // was applied with which effect; balances, locks and outcomes are computed here

@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# Measures what docs/performance.md shows, one experiment after the other, and makes
+# its tables and plots:
+#
+#     internal/gen/measure.sh                    all experiments
+#     internal/gen/measure.sh clients rate       some of them
+#
+# REPEAT=6 runs for each point, DURATION=5s measured of each after WARMUP=1s. Results
+# go to OUT=results/measure, tables to OUT/tables, plots to docs/img. Nothing else may
+# run meanwhile: it says how busy the machine is before each experiment.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+exec </dev/null
+
+REPEAT=${REPEAT:-6} DURATION=${DURATION:-5s} WARMUP=${WARMUP:-1s} OUT=${OUT:-results/measure}
+mkdir -p "$OUT/tables"
+
+# bench EXPERIMENT FLAG... is one point of an experiment.
+bench() {
+	local name=$1
+	shift
+	bin/client bench --repeat "$REPEAT" --duration "$DURATION" --warmup "$WARMUP" "$@" --results "$OUT/$name" >>"$OUT/$name.txt" 2>&1 ||
+		echo "  $name $*: exit $?, see $OUT/$name.txt" >&2
+}
+plots() { go run ./internal/gen/plots "$@"; }
+
+# table EXPERIMENT X FLAG... prints the medians of an experiment.
+columns=committed_per_s,aborted_per_s,p50_us,p99_us,cpu_us_per_commit,fsyncs_per_s
+table() {
+	local name=$1 x=$2
+	shift 2
+	plots -x "$x" "$@" -table "$columns" "$OUT/$name"/bench/2*/performance.csv >"$OUT/tables/$name.md"
+}
+picture() {
+	local file=$1 name=$2
+	shift 2
+	plots "$@" -out "docs/img/$file.svg" "$OUT/$name"/bench/2*/performance.csv
+}
+per_s='committed transfers/s'
+
+targets() {
+	bench targets-intra --floor
+	bench targets-cross --cross 100
+	bench targets-mix --read 10 --cross 22 --skew 0.99 --duration 10s --warmup 5s
+	bench targets-reads --read 100
+	bench targets-hot --hot 100:0.03
+	bench targets-unary-64 --unary --clients 64 --inflight 1 --floor
+	bench targets-unary-1024 --unary --clients 1024 --inflight 1
+	bench targets-one --unary --clients 1 --inflight 1
+	bench targets-one-cross --unary --clients 1 --inflight 1 --cross 100
+	for f in "$OUT"/targets-*.txt; do
+		echo "== $f"
+		sed -n '/^Runs/,$p' "$f"
+	done >"$OUT/tables/targets.txt"
+}
+clients() {
+	for n in 1 4 16 64 256 1024 4096; do bench clients --clients $n --inflight 1; done
+	table clients clients
+	picture clients clients -x clients -title 'Throughput by clients' -xlabel 'clients, one transfer each under way' -ylabel "$per_s"
+	picture clients-latency clients -x clients -y p99_us -title 'Latency by clients' -xlabel 'clients, one transfer each under way' \
+		-ylabel '99th percentile of latency, µs'
+}
+rate() {
+	for r in 5000 10000 20000 40000 80000 120000 160000 200000; do bench rate --rate $r; done
+	table rate target_per_s
+	picture rate rate -x target_per_s -y p99_us -title 'Latency by load' -xlabel 'transfers/s that begin' -ylabel '99th percentile of latency, µs'
+}
+cross() {
+	for c in 0 5 10 20 40 60 80 100; do bench cross --cross $c; done
+	table cross cross_percent
+	picture cross cross -x cross_percent -title 'Throughput by cross-shard share' -xlabel 'cross-shard share of the transfers, %' -ylabel "$per_s"
+}
+skew() {
+	for c in 0 20; do
+		for s in 0 0.4 0.8 0.9 0.99; do bench skew --skew $s --cross $c; done
+	done
+	table skew skew -series cross_percent
+	picture skew skew -x skew -series cross_percent -title 'Throughput by skew' -xlabel 'Zipf exponent' -ylabel "$per_s"
+}
+size() {
+	for n in 1 3 5 7; do bench size --nodes-per-cluster $n --cross 20; done
+	table size nodes
+	picture size size -x nodes -title 'Throughput by cluster size' -xlabel 'nodes of three clusters' -ylabel "$per_s"
+}
+clusters() {
+	for n in 1 2 3 4 6 8 12; do
+		bench clusters --clusters $n --items $((3000 * n))
+		[ $n -eq 1 ] || bench clusters --clusters $n --items $((3000 * n)) --cross 20
+	done
+	table clusters clusters -series cross_percent
+	picture clusters clusters -x clusters -series cross_percent -title 'Throughput by number of clusters' -xlabel 'clusters of three nodes' \
+		-ylabel "$per_s"
+}
+reads() {
+	for r in 0 50 90 100; do
+		bench reads --read $r
+		bench reads --read $r --unary
+	done
+	table reads read_percent -series submission
+	picture reads reads -x read_percent -series submission -title 'Throughput by share of reads' -xlabel 'share of reads, %' \
+		-ylabel 'committed operations/s'
+}
+# Each run fails the leaders of all three clusters, one after the other.
+faults() {
+	for f in pause kill; do
+		REPEAT=7 DURATION=8s bench "faults-$f" --cross 20 --fault $f --fail n1@1s --recover n1@2500ms --fail n4@3s --recover n4@4500ms --fail n7@5s --recover n7@6500ms
+		awk -v f="$f" '/^ *fail /{print f, $3, $(NF-1), $NF}' "$OUT/faults-$f.txt"
+	done >"$OUT/tables/faults.txt"
+}
+# memory SECONDS DIR says every so often what nodes take, as long as the job in the
+# background runs.
+memory() {
+	local run=$!
+	while sleep "$1" && kill -0 $run 2>/dev/null; do
+		date -u +%H:%M:%S
+		ps -C server -o rss= | sort -n | awk '{s+=$1; m=$1} END {printf "memory of the nodes %d MiB, of the largest %d MiB\n", s/1024, m/1024}'
+		du -sm "$2"/bench/2*/data | awk '{print "disk " $1 " MiB"}'
+	done
+	wait $run || echo "exit $?"
+}
+# One follower of each cluster is cut off for the whole run.
+follower() {
+	bin/client bench --duration 120s --fail n2@1s --fail n5@1s --fail n8@1s --results "$OUT/follower" >"$OUT/follower.txt" 2>&1 &
+	memory 15 "$OUT/follower" >"$OUT/tables/follower.txt"
+}
+endurance() {
+	local peak
+	peak=$(bin/client bench --cross 20 --read 10 --repeat 3 --duration 5s --json --results "$OUT/peak" 2>/dev/null |
+		awk '/"repeated"/{r=1} r && /"committed_per_s"/{c=1} c && /"median"/{gsub(/[^0-9.]/, ""); print int($0); exit}')
+	echo "peak $peak/s" >"$OUT/tables/endurance.txt"
+	bin/client bench --cross 20 --read 10 --rate $((peak * 8 / 10)) --duration "${ENDURANCE:-20m}" --results "$OUT/endurance" >"$OUT/endurance.txt" 2>&1 &
+	memory 60 "$OUT/endurance" >>"$OUT/tables/endurance.txt"
+}
+
+for experiment in "${@:-targets clients rate cross skew size clusters reads faults follower endurance}"; do
+	for name in $experiment; do
+		echo "$(date -u +%H:%M:%S) $name, load average $(cut -d' ' -f1 /proc/loadavg)"
+		"$name"
+	done
+done
