@@ -11,8 +11,10 @@ import (
 const (
 	// auditItems of one cluster; more are sampled evenly.
 	auditItems = 200
-	// auditBound of each of these reads, which all run at once.
+	// auditBound of each of these reads, which all run at once; or a command's
+	// deadline by auditShare where that is more, as on a slow machine.
 	auditBound = 2 * time.Second
+	auditShare = 2.5
 )
 
 // audit reads the items that the set names back through the bank, as any client
@@ -31,11 +33,12 @@ func (s *setRun) audit(ctx context.Context) {
 		}
 	}
 	slices.SortFunc(s.res.Audit, func(a, b AuditRead) int { return int(a.Item - b.Item) })
+	bound := max(auditBound, time.Duration(float64(s.opt.Deadline)/auditShare))
 	var wg sync.WaitGroup
 	for i := range s.res.Audit {
 		wg.Go(func() {
 			a := &s.res.Audit[i]
-			r := s.session.Read(ctx, a.Item, auditBound)
+			r := s.session.Read(ctx, a.Item, bound)
 			a.Outcome, a.Value, a.Node, a.Message = Outcome(r.Outcome), r.Value, r.Node, r.Message
 		})
 	}

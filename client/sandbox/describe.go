@@ -36,12 +36,20 @@ func (c Containment) String() string {
 	return s
 }
 
+// missing parts by why they are.
 func (c Containment) missing() string {
-	list := make([]string, len(c.Missing))
-	for i, m := range c.Missing {
-		list[i] = fmt.Sprintf("%s (%s)", m.Part, m.Why)
+	var reasons []string
+	parts := map[string][]string{}
+	for _, m := range c.Missing {
+		if parts[m.Why] == nil {
+			reasons = append(reasons, m.Why)
+		}
+		parts[m.Why] = append(parts[m.Why], m.Part)
 	}
-	return strings.Join(list, ", ")
+	for i, why := range reasons {
+		reasons[i] = fmt.Sprintf("%s (%s)", strings.Join(parts[why], ", "), why)
+	}
+	return strings.Join(reasons, ", ")
 }
 
 // Describe says what is in force in boxes of the policy here; ownNetwork as in
@@ -60,9 +68,20 @@ func (p *Policy) Describe(ownNetwork bool) Containment {
 		}
 		c.Missing = append(c.Missing, Missing{Part: name, Why: found.missing[part]})
 	}
-	add(found.parts.User, fmt.Sprintf("user %d", firstUser+p.Slot), partUser, "a user of its own")
+	if barrier := p.barrier(); found.parts.User && barrier != "" {
+		c.Missing = append(c.Missing, Missing{"a user of its own", "it could not reach its files: only their owner gets into " + barrier})
+	} else {
+		add(found.parts.User, fmt.Sprintf("user %d", firstUser+p.Slot), partUser, "a user of its own")
+	}
 	add(found.parts.PIDs, "process, IPC and host name namespaces", partPIDs, "process namespaces")
 	add(found.parts.Mounts, "read-only root, hidden files and a /tmp of its own", partMounts, "a read-only root")
+	if !found.parts.Mounts && p.user() != 0 && len(p.Hidden) > 0 {
+		if open := p.open(); open == "" {
+			c.InForce = append(c.InForce, "hidden files that are closed to it")
+		} else {
+			c.Missing = append(c.Missing, Missing{"closed hidden files", "everybody may read " + open})
+		}
+	}
 	add(found.parts.Proc, "a /proc of its own", partProc, "a /proc of its own")
 	switch {
 	case ownNetwork:

@@ -15,17 +15,19 @@ func find() finding {
 	all := parts{PIDs: true, Mounts: true, Network: true}
 	missing, err := tryParts(all, firstUser)
 	all.Proc, all.User = true, true
-	if err != nil {
-		return lack("namespaces: " + err.Error())
+	if err == nil {
+		f.merge(all, missing)
+	} else {
+		// Containers often have no namespaces to give; root needs none to become
+		// somebody else.
+		f = lack("namespaces: " + err.Error())
+		if missing, err := tryParts(parts{}, firstUser); err == nil {
+			f.merge(parts{User: true}, missing)
+		}
 	}
-	f.merge(all, missing)
-	switch {
-	case os.Geteuid() != 0:
+	if os.Geteuid() != 0 {
 		f.parts.User = false
 		f.missing[partUser] = "the driver is not root"
-	case !f.parts.Mounts && f.parts.User:
-		f.parts.User = false
-		f.missing[partUser] = "without files of its own it might not reach its directory"
 	}
 	return f
 }

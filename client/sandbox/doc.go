@@ -29,14 +29,17 @@
 // Which of this is in force depends on the system and on who asks. It is found
 // out once, by trying (Describe), and said in the report. With Required, a part
 // that is missing is an error; with Auto the box is as tight as it can be; with
-// None it is a process group with limits. Outside Linux, None is all there is.
+// None it is a process group with limits. Outside Linux, None is all there is. Root
+// in a container without namespaces still has users to give: what is Hidden is then
+// as hidden as its rights say, and Describe says whether they do.
 //
 // What a box does not do: hide files that its user can read and that Hidden does
 // not name; bound the bandwidth of disk or CPU; filter system calls.
 //
 // The files: policy.go what is wanted, step.go and process.go the driver's side,
-// output.go what is kept of the output, describe.go what is in force, escape.go
-// showing what a program printed; protocol.go what driver and init say to each
-// other; init.go the init, with mounts_linux.go, watch.go, tasks_linux.go and
-// limits.go; network.go the private network.
+// access.go rights where there is nothing else, output.go what is kept of the
+// output, describe.go what is in force, escape.go showing what a program printed;
+// protocol.go what driver and init say to each other; init.go the init, with
+// mounts_linux.go, watch.go, tasks_linux.go and limits.go; network.go the private
+// network.
 package sandbox

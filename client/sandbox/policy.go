@@ -31,6 +31,9 @@ const (
 	homeDir = "/tmp/home"
 )
 
+// WorkPlace stands for the policy's Work, as the box knows it, in variables.
+const WorkPlace = "{work}"
+
 // firstUser is the user of slot 0: above what systems give to people, below what
 // they give to containers.
 const firstUser = 60_000
@@ -56,7 +59,8 @@ type Policy struct {
 	// Visible are files and directories that the box sees, read-only and at their
 	// own place, although they lie in something hidden or below /tmp.
 	Visible []string
-	// Env is KEY=VALUE beside PATH, HOME, LANG and TMPDIR, all that programs get.
+	// Env is KEY=VALUE beside PATH, HOME, LANG and TMPDIR, all that programs get;
+	// WorkPlace is filled in.
 	Env []string
 	// Limits of every box; zero values are those of DefaultLimits.
 	Limits Limits
@@ -162,7 +166,7 @@ func (p *Policy) Check(ownNetwork bool) error {
 
 // user that programs run as; 0 means the driver's own.
 func (p *Policy) user() int {
-	if p.parts().User {
+	if p.parts().User && p.barrier() == "" {
 		return firstUser + p.Slot
 	}
 	return 0

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -144,6 +145,9 @@ func (s *Step) spec() (*spec, error) {
 	x.Env = slices.Concat([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "LANG=C.UTF-8", "TMPDIR=" + temp,
 	}, p.Env, s.Env)
+	for i, e := range x.Env {
+		x.Env[i] = strings.ReplaceAll(e, WorkPlace, work)
+	}
 	return x, nil
 }
 
@@ -164,6 +168,11 @@ func (s *Step) directories(x *spec) (work, data string, err error) {
 			}
 		}
 		if !x.Parts.Mounts {
+			if !writable && x.User != 0 && dir == s.Policy.Work {
+				if err := lend(path, x.User); err != nil {
+					return "", fmt.Errorf("sandbox: %w", err)
+				}
+			}
 			return path, nil
 		}
 		x.Binds = append(x.Binds, bind{Source: path, Target: target, Writable: writable})
@@ -187,14 +196,10 @@ func (s *Step) directories(x *spec) (work, data string, err error) {
 // are not followed, and files that have other names elsewhere are left alone:
 // those could be anybody's.
 func give(dir string, user int) error {
-	info, err := os.Lstat(dir)
-	if err != nil {
+	if owner, err := ownerOf(dir); err != nil || owner == user {
 		return err
 	}
-	if st := info.Sys().(*syscall.Stat_t); int(st.Uid) == user {
-		return nil
-	}
-	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || path == dir {
 			return err
 		}
