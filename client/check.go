@@ -11,13 +11,18 @@ import (
 type checkCommand struct {
 	TestSets []string `arg:"" name:"testset" placeholder:"TESTSET.csv" help:"Test sets (CSV)."`
 	plan.Shape
+	expectedFlag
 	Quiet bool `short:"q" help:"Only say what is wrong; do not print what was understood."`
 }
 
 // run reads the test sets and prints them as they were understood, as a test set
 // in the plainest form: one command a row, nodes and items by their names.
 func (c *checkCommand) run(d *driver) (int, error) {
-	plans, err := plans(&c.Shape, c.TestSets)
+	shape, err := c.expectedFlag.of(c.Shape, c.TestSets)
+	if err != nil {
+		return check.ExitUsage, err
+	}
+	plans, err := plans(shape, c.TestSets)
 	if err != nil {
 		return check.ExitUsage, err
 	}

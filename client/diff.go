@@ -154,7 +154,7 @@ func orOurs(spec string) string {
 
 // compare holds the two runs against each other, set by set.
 func (c *diffCommand) compare(sides [2]*side) *comparison {
-	x := &comparison{Schema: comparisonSchema, TestSet: drive.Relative(c.TestSet), Order: c.Order, Fault: c.Fault, Classes: map[diff.Class]int{}}
+	x := &comparison{Schema: comparisonSchema, TestSet: drive.Relative(c.TestSet), Order: c.Order, Fault: c.Fault, Classes: map[diff.Class]int{}, Causes: map[diff.Class]int{}}
 	for i, to := range []*comparedSide{&x.A, &x.B} {
 		to.Name = strings.Join(drive.Unplaced([]string{orOurs(sides[i].spec)}), " ")
 		if res := sides[i].res; res != nil {
@@ -174,6 +174,9 @@ func (c *diffCommand) compare(sides [2]*side) *comparison {
 		}
 		for k := range set.Differences {
 			x.Classes[set.Differences[k].Class]++
+		}
+		for _, cause := range diff.Groups(set.Differences) {
+			x.Causes[cause[0].Class]++
 		}
 		x.Sets = append(x.Sets, set)
 	}

@@ -18,6 +18,7 @@ type expectCommand struct {
 	plan.Shape
 	Order     string `enum:"conflict,free,serial" default:"conflict" help:"When the commands of a batch start, as for client run."`
 	Semantics string `enum:"strict,course" default:"strict" help:"What an implementation may do: strict is the protocol; course also lets it give up on locked items and read without asking a majority."`
+	KeepState bool   `help:"The bank's state is carried over from set to set, as for client run."`
 	Why       bool   `help:"Print the reasons instead: what every command must or may come to, and why."`
 }
 
@@ -31,12 +32,19 @@ func (c *expectCommand) run(d *driver) (int, error) {
 		for _, w := range p.Warnings {
 			d.note("%s", w)
 		}
+		fresh := oracle.Options{Order: c.Order, Semantics: c.Semantics}
+		opt := fresh
 		for i := range p.Sets {
 			set := &p.Sets[i]
-			e, err := oracle.Expect(&set.Set, set.Topology, oracle.Options{Order: c.Order, Semantics: c.Semantics})
+			// Another topology is another bank, which begins afresh.
+			if !c.KeepState || i > 0 && p.Sets[i-1].Topology != set.Topology {
+				opt = fresh
+			}
+			e, err := oracle.Expect(&set.Set, set.Topology, opt)
 			if err != nil {
 				return check.ExitInternal, fmt.Errorf("%s, set %d: %w", p.Path, set.Number, err)
 			}
+			opt = e.After()
 			if c.Why {
 				err = c.reasons(d.stdout, set, e)
 			} else {

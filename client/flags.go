@@ -37,6 +37,21 @@ type conductFlags struct {
 	Results   string        `default:"results" env:"PAXBANK_RESULTS" placeholder:"DIR" help:"Where runs leave their files (default: results)."`
 }
 
+// expectedFlag names the expected file.
+type expectedFlag struct {
+	Expected string `placeholder:"FILE" help:"Expected file (default: NAME.expected.csv beside NAME.csv, if there is one)."`
+}
+
+// of is a shape with the expected file, for test sets of which only one can have
+// it.
+func (f *expectedFlag) of(shape plan.Shape, paths []string) (*plan.Shape, error) {
+	if f.Expected != "" && len(paths) > 1 {
+		return nil, usage("--expected %s belongs to one test set: give one", f.Expected)
+	}
+	shape.ExpectedFile = f.Expected
+	return &shape, nil
+}
+
 // check finds flags that contradict each other.
 func (f *driveFlags) check() error {
 	if err := f.conductFlags.check(); err != nil {
@@ -144,7 +159,8 @@ func (f *conductFlags) words() []string {
 	return words
 }
 
-// shapeWords are the flags that choose the bank, as they could be typed again.
+// shapeWords are the flags that choose the bank and what it is held against, as
+// they could be typed again.
 func shapeWords(s *plan.Shape) []string {
 	var words []string
 	for _, t := range s.Topology {
@@ -162,6 +178,9 @@ func shapeWords(s *plan.Shape) []string {
 	}
 	if s.InitialBalance != nil {
 		number("--initial-balance", *s.InitialBalance)
+	}
+	if s.ExpectedFile != "" {
+		words = append(words, "--expected", s.ExpectedFile)
 	}
 	return words
 }

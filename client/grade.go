@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,14 +19,18 @@ import (
 
 // gradeCommand is `client grade`.
 type gradeCommand struct {
-	Submissions   []string      `arg:"" name:"submission" placeholder:"DIR" help:"Submissions: a directory each, whose name is the submission's."`
-	Suite         string        `required:"" placeholder:"SUITE.yaml" help:"What they are graded by (docs/grading.md)."`
-	Jobs          *int          `placeholder:"N" help:"So many at the same time. Default: one for every four CPUs, at least one."`
-	Budget        time.Duration `placeholder:"2h" help:"When so much time has passed, begin nothing new; what is left is not graded."`
-	Again         bool          `help:"Grade afresh what was graded before."`
-	Sandbox       string        `enum:"auto,none,required" default:"auto" help:"How submissions are contained: auto (as much as this system has), none (process group and limits), required (everything, or nothing is graded)."`
-	SlowMachineOK bool          `name:"slow-machine-ok" help:"Grade also on a machine that is too slow for fair deadlines."`
-	Results       string        `default:"results" env:"PAXBANK_RESULTS" placeholder:"DIR" help:"Where the class leaves its files: in DIR/class/SUITE (default: results)."`
+	Submissions   []string          `arg:"" optional:"" name:"submission" placeholder:"DIR" help:"Submissions: a directory each, whose name is the submission's."`
+	Suite         string            `required:"" placeholder:"SUITE.yaml" help:"What they are graded by (docs/grading.md)."`
+	Check         bool              `help:"Only read the suite, and say whether this machine has room for it and is fast enough."`
+	Jobs          *int              `placeholder:"N" help:"So many at the same time. Default: one for every four CPUs, at least one."`
+	Budget        time.Duration     `placeholder:"2h" help:"When so much time has passed, begin nothing new; what is left is not graded."`
+	Again         bool              `help:"Grade afresh what was graded before."`
+	Sandbox       string            `enum:"auto,none,required" default:"auto" help:"How submissions are contained: auto (as much as this system has), none (process group and limits), required (everything, or nothing is graded)."`
+	SlowMachineOK bool              `name:"slow-machine-ok" help:"Grade also on a machine that is too slow for fair deadlines."`
+	Provide       map[string]string `mapsep:"none" placeholder:"NAME=PATH" help:"Put this into every submission's copy, beside what the suite provides. May be repeated."`
+	Env           map[string]string `mapsep:"none" placeholder:"NAME=VALUE" help:"A variable of builds and nodes, beside the suite's; {work} in it is the submission's copy. May be repeated."`
+	Gradescope    string            `placeholder:"FILE" help:"Keep results.json for Gradescope in this file, from the start and after every set; for one submission."`
+	Results       string            `default:"results" env:"PAXBANK_RESULTS" placeholder:"DIR" help:"Where the class leaves its files: in DIR/class/SUITE (default: results)."`
 }
 
 func (c *gradeCommand) run(d *driver) (int, error) {
@@ -33,16 +38,25 @@ func (c *gradeCommand) run(d *driver) (int, error) {
 	if err != nil {
 		return check.ExitUsage, err
 	}
-	jobs, why := c.jobs()
-	if jobs < 1 {
-		return check.ExitUsage, usage("--jobs %d: how many is a whole number from 1", jobs)
-	}
-	if c.Budget < 0 {
-		return check.ExitUsage, usage("--budget %s is less than nothing", c.Budget)
-	}
-	suite, err := grade.ReadSuite(c.Suite)
+	suite, err := c.suite()
 	if err != nil {
-		return check.ExitUsage, &exitError{check.ExitUsage, err}
+		return check.ExitUsage, err
+	}
+	jobs, why := c.jobs()
+	switch {
+	case jobs < 1:
+		return check.ExitUsage, usage("--jobs %d: how many is a whole number from 1", jobs)
+	case c.Budget < 0:
+		return check.ExitUsage, usage("--budget %s is less than nothing", c.Budget)
+	case len(submissions) == 0 && !c.Check:
+		return check.ExitUsage, usage("no submission: say which directories, or --check")
+	case len(submissions) > 1 && c.Gradescope != "":
+		return check.ExitUsage, usage("--gradescope %s is a file for one submission, and there are %d", c.Gradescope, len(submissions))
+	}
+	// Before anything else that takes time or can fail: whoever waits for this file
+	// has it from now on.
+	if err := c.pending(suite, ""); err != nil {
+		return check.ExitInternal, err
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -54,22 +68,26 @@ func (c *gradeCommand) run(d *driver) (int, error) {
 		Suite: suite, Submissions: submissions, Jobs: jobs, Budget: c.Budget, Again: c.Again, Sandbox: sandbox.Mode(c.Sandbox),
 		Dir:    filepath.Join(c.Results, "class", strings.TrimSuffix(filepath.Base(c.Suite), filepath.Ext(c.Suite))),
 		Worker: []string{self, grade.WorkerCommand}, Progress: progressTo(d.stderr, false), Note: d.note,
+		Machine: grade.ReadMachine(), Gradescope: c.Gradescope,
 	}
-	if o.Speed, err = grade.MeasureSpeed(ctx, os.TempDir()); err != nil {
-		return check.ExitInternal, fmt.Errorf("measuring this machine: %w", err)
+	if err := c.machine(ctx, d, &o); err != nil {
+		return codeOf(err), err
 	}
-	if err := c.fastEnough(d, o.Speed); err != nil {
-		return check.ExitNodes, err
+	if len(o.Submissions) == 0 { // with --check: what one would take
+		o.Submissions = []string{"submission"}
 	}
 	estimate, err := o.Estimate()
 	if err != nil {
 		return check.ExitUsage, &exitError{check.ExitUsage, err}
 	}
 	d.note("%s", estimate)
+	if c.Check {
+		return check.ExitPass, nil
+	}
 	d.note("%d at the same time, %s", jobs, why)
 	class, err := grade.Run(ctx, o)
 	if class == nil {
-		return check.ExitUsage, startError(err)
+		return check.ExitUsage, errors.Join(startError(err), c.pending(suite, notBegun+"the grader cannot begin"))
 	}
 	err = errors.Join(err, class.Print(d.stdout))
 	if class.Spent {
@@ -77,6 +95,51 @@ func (c *gradeCommand) run(d *driver) (int, error) {
 	}
 	d.note("results in %s", drive.Shown(class.Dir))
 	return class.ExitCode(), err
+}
+
+// suite is what submissions are graded by, with what the command line adds to it.
+func (c *gradeCommand) suite() (*grade.Suite, error) {
+	suite, err := grade.ReadSuite(c.Suite)
+	if err != nil {
+		return nil, &exitError{check.ExitUsage, err}
+	}
+	if err := suite.Add(c.Provide, c.Env); err != nil {
+		return nil, &exitError{check.ExitUsage, err}
+	}
+	return suite, nil
+}
+
+// notBegun begins the reasons that go to Gradescope when nothing was graded.
+const notBegun = "Nothing was graded, which says nothing about the submission: "
+
+// pending writes the file for Gradescope as it is before anything has run. why is
+// for students.
+func (c *gradeCommand) pending(suite *grade.Suite, why string) error {
+	if c.Gradescope == "" {
+		return nil
+	}
+	return grade.Pending(c.Gradescope, suite, why)
+}
+
+// machine sees to it that this machine has room for the suite and is fast enough.
+func (c *gradeCommand) machine(ctx context.Context, d *driver, o *grade.Options) error {
+	refused := func(err error) error {
+		return errors.Join(err, c.pending(o.Suite, notBegun+err.Error()))
+	}
+	if lacks := o.Machine.Lacks(o.Suite, o.Jobs); lacks != "" {
+		return refused(&exitError{check.ExitNodes, errors.New(lacks)})
+	}
+	var err error
+	if o.Speed, err = grade.MeasureSpeed(ctx, os.TempDir()); err != nil {
+		return refused(fmt.Errorf("measuring this machine: %w", err))
+	}
+	if o.Machine.Quota {
+		d.note("only %s are for us here", o.Machine)
+	}
+	if err := c.fastEnough(d, o.Speed); err != nil {
+		return refused(err)
+	}
+	return nil
 }
 
 // startError is a grading that did not begin.

@@ -21,6 +21,7 @@ import (
 type runCommand struct {
 	TestSets []string `arg:"" optional:"" name:"testset" placeholder:"TESTSET.csv" help:"Test sets (CSV). Default: the one that PAXBANK_TESTSET names."`
 	plan.Shape
+	expectedFlag
 	driveFlags
 	repeatFlags
 	Step  bool     `help:"Ask before each set, and take commands after it."`
@@ -60,6 +61,11 @@ func (c *runCommand) run(d *driver) (int, error) {
 	if err != nil {
 		return check.ExitUsage, err
 	}
+	shape, err := c.expectedFlag.of(c.Shape, paths)
+	if err != nil {
+		return check.ExitUsage, err
+	}
+	c.Shape = *shape
 	plans, err := plans(&c.Shape, paths)
 	if err != nil {
 		return check.ExitUsage, err

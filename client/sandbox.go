@@ -52,6 +52,9 @@ func (f *boxFlags) policy(plans []*plan.Plan, results string) (*sandbox.Policy, 
 	p := &sandbox.Policy{Mode: sandbox.Mode(f.Sandbox), Work: here, WorkReadOnly: true, Hidden: []string{results}}
 	for _, read := range plans {
 		p.Hidden = append(p.Hidden, read.Path, strings.TrimSuffix(read.Path, filepath.Ext(read.Path))+".expected.csv")
+		if read.ExpectedPath != "" {
+			p.Hidden = append(p.Hidden, read.ExpectedPath)
+		}
 	}
 	return p, nil
 }

@@ -20,6 +20,7 @@ import (
 type shrinkCommand struct {
 	TestSet string `arg:"" name:"testset" placeholder:"TESTSET.csv" help:"Test set (CSV) with a set that fails; the first that does, or of those that --sets names."`
 	plan.Shape
+	expectedFlag
 	driveFlags
 	Check    string        `placeholder:"'TEXT'" help:"The failed check that has to persist: one whose line has this text. Default: the first failed check, and whatever fails in the same check."`
 	Attempts int           `default:"3" placeholder:"N" help:"A candidate fails if it fails in one of N runs (default 3)."`
@@ -57,7 +58,11 @@ func (c *shrinkCommand) run(d *driver) (int, error) {
 	if err := c.driveFlags.check(); err != nil {
 		return check.ExitUsage, err
 	}
-	plans, err := plans(&c.Shape, []string{c.TestSet})
+	shape, err := c.expectedFlag.of(c.Shape, []string{c.TestSet})
+	if err != nil {
+		return check.ExitUsage, err
+	}
+	plans, err := plans(shape, []string{c.TestSet})
 	if err != nil {
 		return check.ExitUsage, err
 	}

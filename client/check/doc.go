@@ -30,7 +30,7 @@
 // will.
 //
 // The files: facts.go a result sorted for judging; invariants.go, money.go,
-// replicas.go, serial.go, claims.go, contract.go the invariants; suspect.go what
+// replicas.go, serial.go, claims.go, counters.go, contract.go the invariants; suspect.go what
 // may have gone wrong with money; oracle.go and nodes.go what the oracle wants of
 // commands and of nodes; logs.go what logs tell about either; expected.go the
 // expected file; measure.go times; arrange.go the order in which people read it;
@@ -75,6 +75,8 @@ type Check struct {
 	// FirstDifference is "want X, got Y" where the two part: an outcome, the first
 	// divergent replica and log index, or the first item.
 	FirstDifference string `json:"first_difference,omitempty"`
+	// Remark: it passed, and Message is worth reading all the same.
+	Remark bool `json:"remark,omitempty"`
 }
 
 // SetVerdict is the judgement of one set.

@@ -1,11 +1,13 @@
 package check
 
 import (
+	"math"
 	"slices"
 	"sort"
 
 	"paxbank/client/oracle"
 	"paxbank/client/runner"
+	"paxbank/client/testset"
 	"paxbank/internal/topology"
 )
 
@@ -31,6 +33,10 @@ type facts struct {
 	played *wanted
 	open   map[int]bool
 	strict *oracle.Expectation
+	// byText and byLine are the positions of calls, made when they are first asked
+	// for.
+	byText map[string][]int
+	byLine map[int][]int
 }
 
 // request names a transfer.
@@ -82,6 +88,75 @@ func gather(set *runner.SetResult) *facts {
 		}
 	}
 	return f
+}
+
+// carried are the changes of single items that transfers of earlier sets may make
+// in this one: bring or take what was not there yet when it began, or give back or
+// take back what was there and is undone.
+func (f *facts) carried() (list []carriedChange) {
+	for i := range f.set.Carried {
+		c := &f.set.Carried[i]
+		for _, item := range itemsOf(c) {
+			list = append(list, carriedChange{c, item, c.Command.Amount}, carriedChange{c, item, -c.Command.Amount})
+		}
+	}
+	return list
+}
+
+// carriedChange is one of them.
+type carriedChange struct {
+	call         *runner.Call
+	item, change int64
+}
+
+// mayStart are the items of which carried changes leave open what they hold.
+func (f *facts) mayStart() map[int64]oracle.Values {
+	may := map[int64]oracle.Values{}
+	for _, x := range f.carried() {
+		v, known := may[x.item]
+		if !known {
+			v = oracle.Values{Lo: f.initial(x.item), Hi: f.initial(x.item)}
+		}
+		v.Lo = max(v.Lo+min(x.change, 0), 0)
+		if most := v.Hi + max(x.change, 0); most >= v.Hi {
+			v.Hi = most
+		} else {
+			v.Hi = math.MaxInt64
+		}
+		may[x.item] = v
+	}
+	return may
+}
+
+// callsOf are the positions of the calls that an expectation of outcomes or values
+// speaks of. Without a look at all calls for each row, thousands of rows take no
+// time.
+func (f *facts) callsOf(e *testset.Expectation) []int {
+	if f.byText == nil {
+		f.byText, f.byLine = map[string][]int{}, map[int][]int{}
+		for i := range f.set.Calls {
+			c := &f.set.Calls[i].Command
+			f.byText[c.Text], f.byLine[c.Line] = append(f.byText[c.Text], i), append(f.byLine[c.Line], i)
+		}
+	}
+	var candidates []int
+	switch {
+	case e.TargetAll:
+		for i := range f.set.Calls {
+			candidates = append(candidates, i)
+		}
+	case e.TargetLine > 0:
+		candidates = f.byLine[e.TargetLine]
+	default:
+		candidates = f.byText[e.Target]
+	}
+	var out []int
+	for _, i := range candidates {
+		if e.Matches(f.set.Calls[i].Command) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 func (f *facts) isLive(s *runner.NodeState) bool { return slices.Contains(f.set.LiveAtEnd, s.ID) }

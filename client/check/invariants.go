@@ -35,6 +35,7 @@ func (f *facts) invariants() []Check {
 	out = append(out, f.overdraft()...)
 	out = append(out, f.cleanEnd()...)
 	out = append(out, f.claims()...)
+	out = append(out, f.counters()...)
 	return append(out, f.serialisable())
 }
 

@@ -15,7 +15,8 @@ import (
 // replica holds prepared and cannot decide (the other cluster lost its quorum)
 // is left out on both sides of the comparison. Unknown transfers may have
 // happened or not, but on both sides alike: some one choice has to explain
-// every item.
+// every item. Those of earlier sets may have happened on one side already when
+// this one began.
 func (f *facts) money() []Check {
 	want := map[int64]int64{} // change by committed calls
 	for i := range f.set.Calls {
@@ -61,9 +62,16 @@ func (f *facts) addEffect(sum map[int64]int64, c *runner.Call) {
 type explanation struct {
 	verdict Verdict // Pass: some choice explains every item; Fail: none does
 	// happened are the unknown transfers that the choice counts.
-	happened []*runner.Call
+	happened []possibility
 	cause    string // of Unknown
 	open     map[int64]bool
+}
+
+// possibility is a transfer that may have happened, and what it then did to the
+// items that can be looked at.
+type possibility struct {
+	call   *runner.Call
+	effect map[int64]int64
 }
 
 // explain looks for a choice of unknown transfers that accounts for the items
@@ -84,8 +92,15 @@ func (f *facts) explain(want, got map[int64]int64, off []int64) explanation {
 			}
 		}
 	}
-	var choices []*runner.Call
+	var choices []possibility
 	effects := make([]map[int64]int64, 0, len(f.unknowns))
+	for _, x := range f.carried() {
+		e.open[x.item] = true
+		if _, asked := got[x.item]; asked {
+			effect := map[int64]int64{x.item: x.change}
+			choices, effects = append(choices, possibility{x.call, effect}), append(effects, effect)
+		}
+	}
 	for _, c := range f.unknowns {
 		effect := map[int64]int64{}
 		f.addEffect(effect, c)
@@ -96,7 +111,7 @@ func (f *facts) explain(want, got map[int64]int64, off []int64) explanation {
 			}
 		}
 		if len(effect) > 0 {
-			choices = append(choices, c)
+			choices = append(choices, possibility{c, effect})
 			effects = append(effects, effect)
 		}
 	}
@@ -213,6 +228,11 @@ func (f *facts) allowed(item, want int64) (low, high int64) {
 		low += min(effect[item], 0)
 		high += max(effect[item], 0)
 	}
+	for _, x := range f.carried() {
+		if x.item == item {
+			low, high = low+min(x.change, 0), high+max(x.change, 0)
+		}
+	}
 	return low, high
 }
 
@@ -234,14 +254,14 @@ func (f *facts) values(c int, item int64) string {
 	return strings.Join(parts, "; ")
 }
 
-func texts(calls []*runner.Call) string {
+func texts(list []possibility) string {
 	var parts []string
-	for i, c := range calls {
+	for i, p := range list {
 		if i == maxListed {
-			parts = append(parts, fmt.Sprintf("and %d more", len(calls)-i))
+			parts = append(parts, fmt.Sprintf("and %d more", len(list)-i))
 			break
 		}
-		parts = append(parts, c.Command.Text)
+		parts = append(parts, p.call.Command.Text)
 	}
 	return strings.Join(parts, "; ")
 }
@@ -249,8 +269,10 @@ func texts(calls []*runner.Call) string {
 // sums compares the change of money of every cluster, and of all together, with
 // what was committed.
 func (f *facts) sums(want, got map[int64]int64, e explanation) []Check {
-	for _, c := range e.happened {
-		f.addEffect(want, c)
+	for _, p := range e.happened {
+		for item, d := range p.effect {
+			want[item] += d
+		}
 	}
 	wantSum, gotSum := make([]int64, len(f.nodes)), make([]int64, len(f.nodes))
 	for item, d := range want {

@@ -24,6 +24,8 @@ type wanted struct {
 	e *oracle.Expectation
 	// call is, by command, its call; nil for markers.
 	call []*runner.Call
+	// command is, by call, the position of its command.
+	command []int
 	// blame is, by item, the first line whose outcome was wrong and that may have
 	// changed it.
 	blame map[int64]int
@@ -46,10 +48,11 @@ func (f *facts) oracle(semantics string) []Check {
 			return refuse("%d commands of the set were not carried out, the first on line %d", commandsFrom(f.set.Set.Commands[i:]), c.Line)
 		}
 		w.call[i] = &f.set.Calls[next]
+		w.command = append(w.command, i)
 		next++
 	}
 	opt := oracle.Options{
-		Order: f.set.Order, Semantics: semantics, Start: f.set.StartBalances, Kept: f.set.StartBalances != nil,
+		Order: f.set.Order, Semantics: semantics, Start: f.set.StartBalances, May: f.mayStart(), Kept: f.set.StartBalances != nil,
 		DiskLags: f.set.Fault == runner.FaultKill && !f.set.QuietOffered, Victims: victims(f.set), Open: map[int]bool{},
 	}
 	// A command that was given up and came to something that it must not is opened,

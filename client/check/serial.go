@@ -49,7 +49,8 @@ func (f *facts) serialisable() Check {
 		end := max(f.set.Ended, lastEnd(ops))
 		ops = append(ops, history.Op{ID: -1, Read: true, Item: item, Value: f.balance(f.best[c], item), Call: end + 1, Return: end + 1, Outcome: history.Value})
 	}
-	r := history.Check(f.initial, ops, HistoryBudget)
+	ops, start := f.carriedOps(ops)
+	r := history.Check(start, ops, HistoryBudget)
 	verdict := map[history.Verdict]Verdict{history.Yes: Pass, history.No: Fail, history.Unknown: Unknown}[r.Verdict]
 	message := ""
 	if verdict != Pass {
@@ -58,7 +59,37 @@ func (f *facts) serialisable() Check {
 			message += ": invariant strict serialisability, what clients saw is explained by one serial order that respects real time"
 		}
 	}
-	return invariant("serialisable", "history", verdict, "one serial order", r.Verdict.String(), "%s", message)
+	check := invariant("serialisable", "history", verdict, "one serial order", r.Verdict.String(), "%s", message)
+	if verdict == Fail {
+		for _, i := range r.Ops {
+			if i >= 0 && len(check.Lines) < maxListed {
+				check.Lines = append(check.Lines, f.set.Calls[i].Command.Line)
+			}
+		}
+	}
+	return check
+}
+
+// carriedOps adds what transfers of earlier sets may do in this one: between each of
+// their items and one that nobody else knows, at any time or never. start says what
+// those hold, too.
+func (f *facts) carriedOps(ops []history.Op) (all []history.Op, start func(int64) int64) {
+	funds := map[int64]int64{}
+	for i, x := range f.carried() {
+		outside := -int64(i) - 1
+		op := history.Op{ID: -1, From: outside, To: x.item, Amount: x.change, Outcome: history.Indeterminate}
+		if x.change < 0 {
+			op.From, op.To, op.Amount = x.item, outside, -x.change
+		}
+		funds[outside] = op.Amount
+		ops = append(ops, op)
+	}
+	return ops, func(item int64) int64 {
+		if held, ok := funds[item]; ok {
+			return held
+		}
+		return f.initial(item)
+	}
 }
 
 // lastEnd is when the last operation with a known outcome ended.

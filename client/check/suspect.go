@@ -49,7 +49,7 @@ var suspicions = []suspicion{
 // that are off; "" when none do, or when something is unknown anyway. It begins
 // with "; " otherwise. It names no culprit for certain, so it is no check.
 func (f *facts) suspect(want, got map[int64]int64, off []int64) string {
-	if len(f.unknowns) > 0 || len(off) == 0 {
+	if len(f.unknowns)+len(f.set.Carried) > 0 || len(off) == 0 {
 		return ""
 	}
 	touched := map[int64]bool{}

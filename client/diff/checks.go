@@ -22,7 +22,7 @@ func (c *comparison) checks() {
 		if a.verdict == check.Pass && b.verdict == check.Pass {
 			continue
 		}
-		c.add(KindCheck, n.String(), string(a.verdict), string(b.verdict), a, b, "")
+		c.add(KindCheck, n.String(), string(a.verdict), string(b.verdict), a, b, placeOf(n, c.a.set.Topology, slices.Concat(a.lines, b.lines)), "")
 		delete(c.a.rest, n)
 		delete(c.b.rest, n)
 	}

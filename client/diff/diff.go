@@ -44,12 +44,14 @@ type Difference struct {
 	// Bug is whose bug it is: "A", "B" or "A and B"; empty for the other classes.
 	Bug string `json:"bug,omitempty"`
 	Why string `json:"why"`
+	// Cause is the number of what it comes from, from 1 within the set; see Groups.
+	Cause int `json:"cause"`
 }
 
 // Sets compares one set. The differences come in the order of the kinds above.
 func Sets(a, b Side) []Difference {
 	if !a.carriedOut() || !b.carriedOut() {
-		return []Difference{{Kind: KindSet, Target: "the set", A: a.state(), B: b.state(), Class: Undecidable,
+		return []Difference{{Kind: KindSet, Target: "the set", A: a.state(), B: b.state(), Class: Undecidable, Cause: 1,
 			Why: "only what was carried out on both sides can be compared"}}
 	}
 	c := &comparison{a: newView(a), b: newView(b)}
@@ -58,6 +60,7 @@ func Sets(a, b Side) []Difference {
 	c.live()
 	c.views()
 	c.checks()
+	c.group()
 	return c.out
 }
 
@@ -108,18 +111,21 @@ func classify(a, b check.Verdict) (class Class, bug string) {
 
 // comparison is one under way.
 type comparison struct {
-	a, b *view
-	out  []Difference
+	a, b   *view
+	out    []Difference
+	places []place // by difference
 }
 
-// judged is what the judge said of one thing on one side, and its words.
+// judged is what the judge said of one thing on one side, its words, and the lines
+// that it names.
 type judged struct {
 	verdict check.Verdict
 	message string
+	lines   []int
 }
 
 // add notes a difference. freedom says why it is one that the protocol leaves.
-func (c *comparison) add(kind, target, a, b string, ja, jb judged, freedom string) {
+func (c *comparison) add(kind, target, a, b string, ja, jb judged, at place, freedom string) {
 	d := Difference{Kind: kind, Target: target, A: a, B: b}
 	d.Class, d.Bug = classify(ja.verdict, jb.verdict)
 	var why []string
@@ -136,7 +142,7 @@ func (c *comparison) add(kind, target, a, b string, ja, jb judged, freedom strin
 	if d.Class == Freedom {
 		d.Why = freedom
 	}
-	c.out = append(c.out, d)
+	c.out, c.places = append(c.out, d), append(c.places, at)
 }
 
 func orUnknown(message string) string {

@@ -204,3 +204,55 @@ func TestSetThatDidNotRun(t *testing.T) {
 		t.Errorf("got %+v", d)
 	}
 }
+
+// Differences that come from one thing are one cause, and others are not.
+func TestGroups(t *testing.T) {
+	a, b := aSide(), aSide()
+	for _, s := range []Side{a, b} {
+		more := []testset.Command{
+			{Line: 3, Kind: testset.Transfer, From: 2, To: 3001, Amount: 1, Text: "(2, 3001, 1)"},
+			{Line: 4, Kind: testset.Transfer, From: 7, To: 8, Amount: 1, Text: "(7, 8, 1)"},
+			{Line: 5, Kind: testset.Read, Item: 3001, Text: "(3001)"},
+			{Line: 6, Kind: testset.Read, Item: 9, Text: "(9)"},
+		}
+		s.Result.Set.Commands = append(s.Result.Set.Commands, more...)
+		s.Result.Calls = append(s.Result.Calls,
+			runner.Call{Command: more[0], Kind: "cross", Outcome: runner.Committed}, runner.Call{Command: more[1], Kind: "intra", Outcome: runner.Committed},
+			runner.Call{Command: more[2], Kind: "read", Outcome: runner.Value, Value: 11}, runner.Call{Command: more[3], Kind: "read", Outcome: runner.Value, Value: 10})
+	}
+	wrong := func(line string) { b.says(check.Fail, check.SourceOracle, "outcome", "line:"+line, "") }
+	// Line 1 goes wrong, line 3 as a consequence, and so items 2 and 3001.
+	b.Result.Calls[0].Outcome, b.Result.Calls[2].Outcome, b.Result.Calls[4].Value = runner.Aborted, runner.Aborted, 10
+	wrong("1")
+	wrong("3")
+	wrong("5")
+	b.hold(3001, 9, "n4")
+	b.says(check.Fail, check.SourceOracle, "balance", "3001@n4", "")
+	b.says(check.Fail, check.SourceInvariant, "money", "c2", "")
+	b.says(check.Fail, check.SourceInvariant, "money", "total", "")
+	// Line 4 goes wrong by itself; line 6 may, which is another matter.
+	b.Result.Calls[3].Outcome, b.Result.Calls[5].Value = runner.Aborted, 3
+	wrong("4")
+	b.says(check.Fail, check.SourceInvariant, "overdraft", "8@n1", "")
+	b.says(check.Fail, check.SourceInvariant, "locks", "n9", "")
+	var got []string
+	for _, cause := range Groups(Sets(a, b)) {
+		var names []string
+		for _, d := range cause {
+			if d.Class != cause[0].Class {
+				t.Errorf("a cause of classes %s and %s", d.Class, cause[0].Class)
+			}
+			names = append(names, d.Target)
+		}
+		got = append(got, string(cause[0].Class)+" "+strings.Join(names, ", "))
+	}
+	want := []string{
+		"bug line 1: (1, 2, 3), line 3: (2, 3001, 1), line 5: (3001), item 3001 on n4, invariant money c2, invariant money total",
+		"bug line 4: (7, 8, 1), invariant overdraft 8@n1",
+		"permitted freedom line 6: (9)",
+		"bug invariant locks n9",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}

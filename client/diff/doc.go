@@ -3,7 +3,8 @@
 // the protocol leaves, or nothing that can be decided. It calls nobody.
 //
 //	d := diff.Sets(diff.Side{Result: &a, Verdict: &va}, diff.Side{Result: &b, Verdict: &vb})
-//	diff.Worst(d) // Bug, Undecidable, Freedom or "" when there is none
+//	diff.Worst(d)  // Bug, Undecidable, Freedom or "" when there is none
+//	diff.Groups(d) // the same, by what they come from
 //
 // What is right is not decided by comparing: each side was judged by itself, and
 // its own checks (package check, with the oracle's among them) say what it may
@@ -12,5 +13,6 @@
 // leads, whom LF strikes, which of two conflicting transfers comes first.
 //
 // The files: diff.go the types and the classes, calls.go outcomes, state.go what
-// nodes hold, checks.go what the judge said besides.
+// nodes hold, checks.go what the judge said besides, cause.go
+// which differences come from the same thing.
 package diff

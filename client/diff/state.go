@@ -24,7 +24,7 @@ func (c *comparison) nodes() {
 			}
 			a, b := c.a.node(n.ID), c.b.node(n.ID)
 			if a == nil || b == nil {
-				c.add(KindNode, n.ID, asked(a), asked(b), unlessAsked(a), unlessAsked(b), "")
+				c.add(KindNode, n.ID, asked(a), asked(b), unlessAsked(a), unlessAsked(b), place{}, "")
 				continue
 			}
 			ids = append(ids, n.ID)
@@ -52,7 +52,7 @@ func asked(s *runner.NodeState) string {
 
 func unlessAsked(s *runner.NodeState) judged {
 	if s == nil {
-		return judged{check.Unknown, "what it holds is not known"}
+		return judged{verdict: check.Unknown, message: "what it holds is not known"}
 	}
 	return judged{verdict: check.Pass}
 }
@@ -61,13 +61,16 @@ func unlessAsked(s *runner.NodeState) judged {
 // share a line.
 func (c *comparison) item(item int64, ids []string) {
 	type row struct {
-		a, b   int64
-		ja, jb judged
+		a, b       int64
+		ja, jb     check.Verdict
+		whyA, whyB string
 	}
 	var rows []row
-	nodes := map[row][]string{}
+	nodes, lines := map[row][]string{}, []int(nil)
 	for _, id := range ids {
-		r := row{c.a.balance(id, item), c.b.balance(id, item), c.a.ofItem(item, id), c.b.ofItem(item, id)}
+		ja, jb := c.a.ofItem(item, id), c.b.ofItem(item, id)
+		r := row{c.a.balance(id, item), c.b.balance(id, item), ja.verdict, jb.verdict, ja.message, jb.message}
+		lines = slices.Concat(lines, ja.lines, jb.lines)
 		_, namedA := c.a.items[itemAt{item, id}]
 		_, namedB := c.b.items[itemAt{item, id}]
 		if r.a == r.b && !namedA && !namedB {
@@ -80,7 +83,7 @@ func (c *comparison) item(item int64, ids []string) {
 	}
 	for _, r := range rows {
 		target := fmt.Sprintf("item %d on %s", item, strings.Join(nodes[r], " "))
-		c.add(KindBalance, target, strconv.FormatInt(r.a, 10), strconv.FormatInt(r.b, 10), r.ja, r.jb,
+		c.add(KindBalance, target, strconv.FormatInt(r.a, 10), strconv.FormatInt(r.b, 10), judged{verdict: r.ja, message: r.whyA}, judged{verdict: r.jb, message: r.whyB}, place{items: []int64{item}, named: lines},
 			"both are allowed: it follows from outcomes that may differ")
 	}
 }
@@ -99,11 +102,11 @@ func (c *comparison) live() {
 	if slices.Equal(a, b) {
 		return
 	}
-	said := judged{check.Unknown, "the test set says who fails, and the run did otherwise"}
+	said := judged{verdict: check.Unknown, message: "the test set says who fails, and the run did otherwise"}
 	if slices.ContainsFunc(c.a.set.Set.Commands, func(cmd testset.Command) bool { return cmd.Kind == testset.LeaderFail }) {
 		said = judged{verdict: check.Pass}
 	}
-	c.add(KindLive, "live at the end", strings.Join(a, " "), strings.Join(b, " "), said, said, "LF strikes whoever leads")
+	c.add(KindLive, "live at the end", strings.Join(a, " "), strings.Join(b, " "), said, said, place{}, "LF strikes whoever leads")
 }
 
 // views compares, by cluster, how many leaders there were and who was the last.
@@ -112,7 +115,7 @@ func (c *comparison) views() {
 	for _, cluster := range c.a.set.Topology.Clusters {
 		a, b := leaders(c.a.set, cluster.ID), leaders(c.b.set, cluster.ID)
 		if a != b {
-			c.add(KindViews, cluster.ID, a, b, judged{verdict: check.Pass}, judged{verdict: check.Pass},
+			c.add(KindViews, cluster.ID, a, b, judged{verdict: check.Pass}, judged{verdict: check.Pass}, place{},
 				"leaders are elected when they are needed; the test set does not say whom or how often")
 		}
 	}

@@ -49,7 +49,7 @@ func newView(s Side) *view {
 		if _, known := v.rest[n]; !known {
 			v.order = append(v.order, n)
 		}
-		v.rest[n] = graver(v.rest[n], judged{c.Verdict, c.Message})
+		v.rest[n] = graver(v.rest[n], judged{c.Verdict, c.Message, c.Lines})
 	}
 	return v
 }
@@ -57,7 +57,7 @@ func newView(s Side) *view {
 // oracle files a check of the oracle's; false when it speaks neither of a command
 // nor of a balance.
 func (v *view) oracle(c *check.Check) bool {
-	said := judged{c.Verdict, c.Message}
+	said := judged{c.Verdict, c.Message, c.Lines}
 	switch {
 	case c.Check == testset.CheckOutcome || c.Check == testset.CheckValue:
 		v.refused = ""
@@ -103,9 +103,9 @@ func (v *view) ofLine(line int) judged {
 	case known:
 		return said
 	case v.refused != "":
-		return judged{check.Unknown, v.refused}
+		return judged{verdict: check.Unknown, message: v.refused}
 	case v.moreLines:
-		return judged{check.Unknown, "too much is wrong with the set to say"}
+		return judged{verdict: check.Unknown, message: "too much is wrong with the set to say"}
 	}
 	return judged{verdict: check.Pass}
 }
@@ -117,9 +117,9 @@ func (v *view) ofItem(item int64, node string) judged {
 	case known:
 		return said
 	case v.refused != "":
-		return judged{check.Unknown, v.refused}
+		return judged{verdict: check.Unknown, message: v.refused}
 	case v.moreItems:
-		return judged{check.Unknown, "too much is wrong with the set to say"}
+		return judged{verdict: check.Unknown, message: "too much is wrong with the set to say"}
 	}
 	return judged{verdict: check.Pass}
 }

@@ -27,28 +27,10 @@ import (
 	"paxbank/client/plan"
 	"paxbank/client/report"
 	"paxbank/client/runner"
-	"paxbank/client/sandbox"
 	"paxbank/client/session"
 	"paxbank/client/testset"
 	"paxbank/internal/topology"
 )
-
-// Implementation is whose nodes are driven.
-type Implementation struct {
-	// Command is the program to start as a node, with {id}, {listen} and {data} in
-	// its arguments; empty when Attach is set.
-	Command []string
-	// Attach: the nodes run already, at the topology's addresses.
-	Attach bool
-	// Name is the command as the user gave it; "" for our own server.
-	Name string
-	// Listen and Sandbox are as in launch.Config.
-	Listen  string
-	Sandbox *sandbox.Policy
-}
-
-// OwnNetwork reports whether contained nodes have no network but a loopback each.
-func (i *Implementation) OwnNetwork() bool { return i.Listen == launch.ListenUnix }
 
 // Answer to the question before a set.
 type Answer int
@@ -151,6 +133,7 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (res *Result, err error) 
 	x.res.Run = runner.RunResult{
 		TestSet: Relative(p.Path), Started: time.Now(), Topology: p.Sets[0].Topology, Order: o.Order, Fault: o.Fault,
 		NodeCmd: strings.Join(Unplaced(strings.Fields(o.Name)), " "), Args: Unplaced(o.Args), Host: Host(), Commit: Commit(),
+		Containment: o.Containment(),
 	}
 	defer func() {
 		x.Progress("")

@@ -26,5 +26,6 @@
 // section.go a section of it, run.go the grader's side of a worker and worker.go the
 // other, rename.go the disguise; key.go and state.go what is kept, score.go what it
 // is worth; board.go the leaderboard, secret.go pseudonyms; gradebook.go, print.go
-// and render.go what is written; speed.go and estimate.go how long it takes.
+// and render.go what is written, gradescope.go where somebody waits for it; speed.go
+// and estimate.go how long it takes, machine.go whether there is room for it.
 package grade

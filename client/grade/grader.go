@@ -36,8 +36,13 @@ type Options struct {
 	Boxes sandbox.Limits
 	// Worker is the command that calls Worker.
 	Worker []string
-	// Speed of this machine, see MeasureSpeed.
-	Speed Speed
+	// Speed of this machine, see MeasureSpeed; Machine is what it has, or the zero
+	// value.
+	Speed   Speed
+	Machine Machine
+	// Gradescope, when set, is a file that gets results.json of the only submission,
+	// anew after every set; see also Pending.
+	Gradescope string
 	// Progress is told what goes on, in a few words; Note what is worth a line.
 	Progress func(string)
 	Note     func(format string, args ...any)
@@ -227,13 +232,10 @@ func (g *grader) finished(s *submission) {
 // toHide are the paths that no program of a submission may see: the class, all
 // submissions, the suite and every file that its sections are made of.
 func (g *grader) toHide() ([]string, error) {
-	paths := []string{g.Dir, g.Suite.Path, g.scratch}
-	paths = append(paths, g.Submissions...)
-	for i := range g.Suite.Sections {
-		s := &g.Suite.Sections[i]
-		stem := strings.TrimSuffix(s.TestSet, filepath.Ext(s.TestSet))
-		paths = append(paths, s.TestSet, stem+".expected.csv", stem+".yaml", stem+".topology.yaml")
-		paths = append(paths, s.Shape...)
+	paths := append([]string{g.Dir, g.scratch}, g.Submissions...)
+	paths = append(paths, g.Suite.Files()...)
+	if g.Gradescope != "" {
+		paths = append(paths, g.Gradescope)
 	}
 	for i, p := range paths {
 		abs, err := filepath.Abs(p)

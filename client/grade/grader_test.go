@@ -163,11 +163,27 @@ func (k *class) reads(grades string) {
 	run := filepath.Join(grades, "good", "01-Basics", "run-1")
 	for name, part := range map[string]string{
 		"testset.csv": "(1, 2, 3)", "expected.csv": "1,balance,2,13,3", "summary.json": `"(1, 2, 3)"`, "history.jsonl": "", "items.csv": "item,sent as",
-		"nodes/n1.log": "", "../../results.json": `"visibility": "hidden"`, "../../junit.xml": "<testsuite", "../../report.html": "<html", "../../report.md": "",
+		"nodes/n1.log": "", "../../results.json": `"visibility": "hidden"`, "../../junit.xml": "<testsuite", "../../report.html": "<html", "../../report.md": "", "../../staff.html": "Basics",
 	} {
 		data, err := os.ReadFile(filepath.Join(run, name))
 		if err != nil || !strings.Contains(string(data), part) {
 			k.t.Errorf("%s: %v, or nothing of %q in it", name, err, part)
+		}
+	}
+	// What was in force is on record wherever somebody looks.
+	for _, name := range []string{"summary.json", "summary.txt", "history.jsonl", "report.html", "../../report.md", "../../report.html", "../../staff.html", "../../results.json", "../../junit.xml"} {
+		if len(shows(k.t, filepath.Join(run, name), []string{"limits: "})) == 0 {
+			k.t.Errorf("%s does not say what contained the nodes", name)
+		}
+	}
+	// Basics is hidden; the set that Money runs of the same file is not.
+	for _, name := range studentFiles {
+		path := filepath.Join(grades, "good", name)
+		if found := shows(k.t, path, []string{"Basics", "(1, 2, 3)", "want 13"}); len(found) > 0 {
+			k.t.Errorf("%s shows %q of a hidden section", name, found)
+		}
+		if len(shows(k.t, path, []string{"Money"})) == 0 {
+			k.t.Errorf("%s does not show the visible section", name)
 		}
 	}
 	log, err := os.Stat(filepath.Join(grades, "floods", "build.log"))

@@ -3,7 +3,9 @@ package grade
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,20 +13,47 @@ import (
 	"paxbank/client/report"
 )
 
+// StaffFile is the report on everything, hidden sections included.
+const StaffFile = "staff.html"
+
 // render writes the grade in the formats that others read, beside grade.json.
+// report.html, report.md and junit.xml may be handed to the student and say nothing
+// of a section that is not visible to everybody. Gradescope knows by itself who may
+// see what.
 func (g *Grade) render(s *Suite, dir string) error {
-	model := g.model(s)
+	all := g.model(s)
+	shown := g.discreet(all)
+	public := shown.Public()
 	for _, f := range []struct {
 		name  string
+		mode  fs.FileMode
 		write func(io.Writer, *report.Grade) error
+		model *report.Grade
 	}{
-		{"results.json", report.Gradescope}, {"junit.xml", report.JUnit}, {"report.html", report.HTML}, {"report.md", report.Markdown},
+		{report.GradescopeFile, 0o644, report.Gradescope, shown}, {StaffFile, 0o600, report.HTML, all},
+		{report.HTMLFile, 0o644, report.HTML, public}, {report.MarkdownFile, 0o644, report.Markdown, public}, {report.JUnitFile, 0o644, report.JUnit, public},
 	} {
-		if err := replace(filepath.Join(dir, f.name), 0o644, func(w io.Writer) error { return f.write(w, model) }); err != nil {
+		if err := replace(filepath.Join(dir, f.name), f.mode, func(w io.Writer) error { return f.write(w, f.model) }); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// discreet leaves out why the grader failed: that may name files of the suite.
+func (g *Grade) discreet(all *report.Grade) *report.Grade {
+	if g.Status != Broken {
+		return all
+	}
+	m := *all
+	m.Note = "the grader failed; this grade is not final"
+	m.Sections = slices.Clone(all.Sections)
+	for i := range m.Sections {
+		if s := &m.Sections[i]; g.Sections[i].Status == Broken {
+			s.Note, s.Output = "the grader failed", ""
+		}
+	}
+	return &m
 }
 
 // model is the grade as package report renders it. What was not run yet has no

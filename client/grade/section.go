@@ -1,6 +1,7 @@
 package grade
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,6 +88,8 @@ func (s *submission) one(ctx context.Context, i, k int, r *SectionResult, name s
 		j.Shape = append(j.Shape, abs(t))
 	}
 	j.Policy.Work, j.Policy.WorkReadOnly = s.work, true
+	j.Policy.Env = append(j.Policy.Env, s.Suite.nodeEnv()...)
+	j.Policy.Limits.Memory = cmp.Or(s.Suite.Limits.Memory, j.Policy.Limits.Memory)
 	run := SectionRun{Dir: filepath.ToSlash(dir)}
 	if sec.Randomise {
 		j.Seed = seedOf(s.secret, s.grade.Submission, sec.Name, k)

@@ -62,7 +62,10 @@ func (s *submission) write() error {
 	if err := s.grade.write(s.home()); err != nil {
 		return err
 	}
-	return s.grade.render(s.Suite, s.home())
+	if err := s.grade.render(s.Suite, s.home()); err != nil || s.Gradescope == "" {
+		return err
+	}
+	return s.grade.gradescope(s.Suite, s.Gradescope)
 }
 
 // run grades the submission. An error is the grader's own, and not about this
@@ -207,13 +210,9 @@ func (s *submission) clear() { _ = removeAll(s.work) }
 
 // policy of the submission's boxes.
 func (g *grader) policy(slot int) *sandbox.Policy {
-	nodes := 1
-	for i := range g.Suite.Sections {
-		for _, set := range g.Suite.Sections[i].plan.Sets {
-			nodes = max(nodes, len(set.Topology.Nodes()))
-		}
+	return &sandbox.Policy{
+		Mode: g.Sandbox, Slot: slot, Hidden: g.hidden, Env: append(g.Machine.env(g.Suite), g.Suite.Env...), Limits: g.Boxes, Boxes: g.Suite.nodes(),
 	}
-	return &sandbox.Policy{Mode: g.Sandbox, Slot: slot, Hidden: g.hidden, Env: g.Suite.Env, Limits: g.Boxes, Boxes: nodes}
 }
 
 // build builds the copy; false when that failed, or was interrupted.
@@ -237,6 +236,7 @@ func (s *submission) build(ctx context.Context, key string, how commands) (bool,
 	}
 	policy := s.policy(s.slot)
 	policy.Work = s.work
+	policy.Env = append(policy.Env, s.Machine.buildEnv(s.Suite)...)
 	start := time.Now()
 	result, err := sandbox.Run(ctx, sandbox.Step{
 		Policy: policy, Args: args, Log: log, OwnNetwork: true, Timeout: scaled(s.Suite.Limits.Build, s.factor),

@@ -44,6 +44,8 @@ type Limits struct {
 	Submission time.Duration // build and all sections
 	Bytes      int64         // of the files handed in
 	Files      int           // their number
+	// Memory of a node, in bytes; 0 leaves it at the sandbox's limit.
+	Memory int64 `json:",omitempty"`
 }
 
 // Section is one test set with how it is run and what it is worth.
@@ -135,6 +137,20 @@ func ReadSuite(path string) (*Suite, error) {
 	return s, nil
 }
 
+// Files are the suite and the files that its sections are made of, without what it
+// provides. Expected files and topologies beside a test set are among them whether
+// they are there or not.
+func (s *Suite) Files() []string {
+	files := []string{s.Path}
+	for i := range s.Sections {
+		sec := &s.Sections[i]
+		stem := strings.TrimSuffix(sec.TestSet, filepath.Ext(sec.TestSet))
+		files = append(files, sec.TestSet, stem+".expected.csv", stem+".yaml", stem+".topology.yaml")
+		files = append(files, sec.Shape...)
+	}
+	return files
+}
+
 // suiteReader reads a suite; paths in it are relative to its directory.
 type suiteReader struct{ reader }
 
@@ -164,11 +180,12 @@ func (r *suiteReader) suite(data []byte) *Suite {
 	r.provide(f, s)
 	r.env(f, s)
 	if n := f["limits"]; n != nil {
-		l := r.mapping(n, "limits", "build", "submission", "bytes", "files")
+		l := r.mapping(n, "limits", "build", "submission", "bytes", "files", "memory")
 		r.duration(l, "build", &s.Limits.Build, time.Second, maxLimit)
 		r.duration(l, "submission", &s.Limits.Submission, time.Second, maxLimit)
 		r.size(l, "bytes", &s.Limits.Bytes)
 		r.number(l, "files", &s.Limits.Files, 1, 10_000_000)
+		r.size(l, "memory", &s.Limits.Memory)
 	}
 	if f["sections"] == nil {
 		r.bad(root.Line, "the suite has no `sections`")
@@ -215,19 +232,25 @@ func (r *suiteReader) provide(f fields, s *Suite) {
 	if f["provide"] == nil {
 		return
 	}
-	s.Provide = map[string]string{}
 	r.pairs(f["provide"], "provide", "a mapping of names in the submission to paths beside the suite", func(key, value *yaml.Node) {
-		if !filepath.IsLocal(key.Value) || filepath.Clean(key.Value) == "." {
-			r.bad(key.Line, "provide: %q is not a name inside the submission", key.Value)
-			return
+		if err := s.provideOne(key.Value, r.path(value.Value)); err != nil {
+			r.bad(key.Line, "%v", err)
 		}
-		path := r.path(value.Value)
-		if _, err := os.Stat(path); err != nil {
-			r.bad(value.Line, "provide: %s cannot be read: %v", path, reason(err))
-			return
-		}
-		s.Provide[filepath.Clean(key.Value)] = path
 	})
+}
+
+func (s *Suite) provideOne(name, path string) error {
+	if !filepath.IsLocal(name) || filepath.Clean(name) == "." {
+		return fmt.Errorf("provide: %q is not a name inside the submission", name)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("provide: %s cannot be read: %w", path, reason(err))
+	}
+	if s.Provide == nil {
+		s.Provide = map[string]string{}
+	}
+	s.Provide[filepath.Clean(name)] = path
+	return nil
 }
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -237,12 +260,20 @@ func (r *suiteReader) env(f fields, s *Suite) {
 		return
 	}
 	r.pairs(f["env"], "env", "a mapping of variables to values", func(key, value *yaml.Node) {
-		if !envName.MatchString(key.Value) || value.Kind != yaml.ScalarNode || isNull(value) {
+		if value.Kind != yaml.ScalarNode || isNull(value) {
 			r.bad(key.Line, "env: %q is not a variable with a value", key.Value)
-			return
+		} else if err := s.setEnv(key.Value, value.Value); err != nil {
+			r.bad(key.Line, "%v", err)
 		}
-		s.Env = append(s.Env, key.Value+"="+value.Value)
 	})
+}
+
+func (s *Suite) setEnv(name, value string) error {
+	if !envName.MatchString(name) {
+		return fmt.Errorf("env: %q is not a variable with a value", name)
+	}
+	s.Env = append(s.Env, name+"="+value)
+	return nil
 }
 
 func (r *suiteReader) section(n *yaml.Node, number int) (Section, bool) {

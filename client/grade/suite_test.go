@@ -43,7 +43,7 @@ node: ./bank --id {id} --listen {listen} --data {data}
 manifest: ignored
 provide: {proto: proto}
 env: {LEVEL: 3}
-limits: {build: 90s, submission: 10m, bytes: 5MiB, files: 100}
+limits: {build: 90s, submission: 10m, bytes: 5MiB, files: 100, memory: 64MiB}
 sections:
   - {testset: basics.csv}
   - name: Fast
@@ -77,7 +77,7 @@ leaderboard: {section: Fast, measure: p50}
 	want := &Suite{
 		Name: "Banks", Path: filepath.Join(dir, "suite.yaml"), Build: "make bank", Node: "./bank --id {id} --listen {listen} --data {data}",
 		Manifest: ManifestIgnored, Provide: map[string]string{"proto": filepath.Join(dir, "proto")}, Env: []string{"LEVEL=3"},
-		Limits: Limits{Build: 90 * time.Second, Submission: 10 * time.Minute, Bytes: 5 << 20, Files: 100},
+		Limits: Limits{Build: 90 * time.Second, Submission: 10 * time.Minute, Bytes: 5 << 20, Files: 100, Memory: 64 << 20},
 		Sections: []Section{
 			{Name: "basics", TestSet: testset, Points: 1, Visibility: "visible", Deadline: 5 * time.Second, Limit: defaultRunLimit,
 				Repeats: 1, Passes: PassesAll, Order: "conflict", Fault: "pause"},

@@ -108,7 +108,8 @@ type worker struct {
 func (w *worker) tell(e event) { _ = w.out.Encode(e) }
 
 func (w *worker) run(ctx context.Context) *end {
-	e := &end{Containment: w.Policy.Describe(false).String()}
+	impl := w.implementation()
+	e := &end{Containment: impl.Containment()}
 	failed := func(err error) *end {
 		e.Error = err.Error()
 		return e
@@ -153,9 +154,13 @@ func (w *worker) run(ctx context.Context) *end {
 	return e
 }
 
+func (w *worker) implementation() drive.Implementation {
+	return drive.Implementation{Command: w.Command, Name: w.Name, Sandbox: w.Policy}
+}
+
 func (w *worker) options() drive.Options {
 	return drive.Options{
-		Implementation: drive.Implementation{Command: w.Command, Name: w.Name, Sandbox: w.Policy},
+		Implementation: w.implementation(),
 		Order:          w.Order, Fault: w.Fault, Deadline: w.Deadline, Dir: w.Scratch,
 		Progress: func(text string) { w.tell(event{Progress: text}) },
 		Hooks: drive.Hooks{
@@ -177,7 +182,8 @@ func (w *worker) keepRun(run *runner.RunResult) {
 // add judges a set that ran, as the file has it.
 func (w *worker) add(set *runner.SetResult) {
 	if w.result.Topology == nil {
-		w.keepRun(&runner.RunResult{Started: time.Now(), Order: w.Order, Fault: w.Fault, NodeCmd: w.Name, Host: drive.Host(), Commit: drive.Commit()})
+		impl := w.implementation()
+		w.keepRun(&runner.RunResult{Started: time.Now(), Order: w.Order, Fault: w.Fault, NodeCmd: w.Name, Host: drive.Host(), Commit: drive.Commit(), Containment: impl.Containment()})
 	}
 	revealed := w.disguise.reveal(set)
 	v := drive.Judge(&revealed, w.plan.Expected)

@@ -11,7 +11,7 @@ import (
 // loose, a range of its own.
 type bank struct {
 	limits limits
-	start  func(item int64) int64
+	start  func(item int64) Values
 	sure   map[int64]int64
 	joints map[int64]*joint
 	loose  map[int64]*loose
@@ -44,9 +44,24 @@ type change struct {
 	during bounds
 }
 
-func newBank(start func(int64) int64, l limits) *bank {
-	return &bank{limits: l, start: start, sure: map[int64]int64{}, joints: map[int64]*joint{}, loose: map[int64]*loose{},
+// newBank makes a bank whose items hold what start says, of which those of open
+// are not sure.
+func newBank(start func(int64) Values, open []int64, l limits) *bank {
+	b := &bank{limits: l, start: start, sure: map[int64]int64{}, joints: map[int64]*joint{}, loose: map[int64]*loose{},
 		now: map[int64]bounds{}, past: map[int64][]change{}}
+	for _, item := range open {
+		switch v := start(item); {
+		case v.List == nil:
+			b.loose[item] = &loose{lo: v.Lo, hi: v.Hi}
+		case len(v.List) > 1:
+			j := &joint{items: []int64{item}}
+			for _, balance := range v.List {
+				j.worlds = append(j.worlds, []int64{balance})
+			}
+			b.joints[item] = j
+		}
+	}
+	return b
 }
 
 // balance of a sure item.
@@ -57,7 +72,7 @@ func (b *bank) balance(item int64) (v int64, sure bool) {
 	if b.joints[item] != nil || b.loose[item] != nil {
 		return 0, false
 	}
-	return b.start(item), true
+	return b.start(item).Lo, true
 }
 
 // values are all balances that item may have.
@@ -106,7 +121,7 @@ func (b *bank) endBatch(k int) {
 // at is what a node that holds h may show of item. Batches whose open commands
 // may still take effect later leave ranges, so nothing is missed.
 func (b *bank) at(item int64, h held) Values {
-	v := one(b.start(item))
+	v := b.start(item)
 	changes := b.past[item]
 	for len(changes) > 0 && changes[0].batch <= h.lo {
 		v, changes = changes[0].after, changes[1:]

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -146,12 +147,7 @@ func (e *Expectation) combinations() [][]course {
 
 // play plays the set with one course of every cluster, and adds what it finds.
 func (e *Expectation) play(batches []stretch, courses []course) {
-	b := newBank(func(item int64) int64 {
-		if v, ok := e.opt.Start[item]; ok {
-			return v
-		}
-		return e.topology.Balance(item)
-	}, e.limits)
+	b := newBank(e.start, slices.Sorted(maps.Keys(e.opt.May)), e.limits)
 	budget := e.limits.searched
 	for k, batch := range batches {
 		rules, founds := e.rules(batch, k+1, courses, b)
@@ -165,6 +161,38 @@ func (e *Expectation) play(batches []stretch, courses []course) {
 		b.endBatch(k + 1)
 	}
 	e.runs = append(e.runs, run{b, courses})
+}
+
+// start is what an item may hold when the set begins.
+func (e *Expectation) start(item int64) Values {
+	if v, ok := e.opt.May[item]; ok {
+		return v
+	}
+	if v, ok := e.opt.Start[item]; ok {
+		return one(v)
+	}
+	return one(e.topology.Balance(item))
+}
+
+// After are the options for a set that goes on from this one on the same bank:
+// what may be left in the items, with the order and the semantics of this one. What
+// hangs together between two items is forgotten, so more may be allowed than can
+// be.
+func (e *Expectation) After() Options {
+	next := Options{Order: e.opt.Order, Semantics: e.opt.Semantics, DiskLags: e.opt.DiskLags, Kept: true, Start: map[int64]int64{}, May: map[int64]Values{}}
+	items := slices.Concat(e.Items(), slices.Collect(maps.Keys(e.opt.Start)), slices.Collect(maps.Keys(e.opt.May)))
+	for _, item := range items {
+		v := e.runs[0].bank.values(item)
+		for _, r := range e.runs[1:] {
+			v = v.union(r.bank.values(item))
+		}
+		if balance, sure := v.Single(); sure {
+			next.Start[item] = balance
+		} else {
+			next.May[item] = v
+		}
+	}
+	return next
 }
 
 // rules makes the rules of the k-th batch.

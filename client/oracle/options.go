@@ -29,6 +29,10 @@ type Options struct {
 	Semantics string // "" means Strict
 	// Start are balances at the start of the set that are not the topology's.
 	Start map[int64]int64
+	// May are the items of which more than one balance is possible at the start of
+	// the set, or whose balance may change in it without any command of it. It goes
+	// before Start.
+	May map[int64]Values
 	// Kept: the set goes on from an earlier one, so that who leads, and what nodes
 	// without a quorum hold, is not known at its start.
 	Kept bool

@@ -29,9 +29,11 @@ type Plan struct {
 	File     *testset.File
 	Sets     []Set
 	Expected []testset.Expectation
-	Notes    []string // for the user: what was read without being named
-	Warnings []string
-	Inputs   []Input
+	// ExpectedPath is where they were read; "" when there is no expected file.
+	ExpectedPath string
+	Notes        []string // for the user: what was read without being named
+	Warnings     []string
+	Inputs       []Input
 }
 
 // Input is a file that was read, byte by byte, under the name that its copy has
@@ -57,6 +59,10 @@ type Set struct {
 // Shape chooses the bank that a test set runs on, and which of its sets run. It
 // is filled in by the command line.
 type Shape struct {
+	// ExpectedFile is the expected file; "" takes NAME.expected.csv beside NAME.csv,
+	// if there is one. Not every command has a flag for it.
+	ExpectedFile string `kong:"-"`
+
 	Topology        []string `placeholder:"[SET=]FILE" sep:"none" help:"Topology file (YAML); with SET= only for that set. May be repeated. Default: NAME.yaml or NAME.topology.yaml beside NAME.csv, else 3 clusters of 3 nodes, items 1 to 9000, balance 10."`
 	Clusters        *int     `placeholder:"N" help:"Number of clusters (default 3)."`
 	NodesPerCluster *int     `placeholder:"N" help:"Nodes in a cluster (default 3)."`
@@ -104,7 +110,7 @@ func (s *Shape) Read(path string) (*Plan, error) {
 		})
 		errs = slices.Insert(errs, 0, error(rows))
 	}
-	if err := p.readExpected(len(errs) == 0); err != nil {
+	if err := p.readExpected(s.ExpectedFile, len(errs) == 0); err != nil {
 		errs = append(errs, err)
 	}
 	if len(errs) > 0 {
@@ -235,22 +241,29 @@ func ParseSets(s string) (func(int) bool, error) {
 	}, nil
 }
 
-// readExpected reads the expected file beside the test set, if there is one.
-// sound says that nothing was wrong with the test set and its topologies.
-func (p *Plan) readExpected(sound bool) error {
-	path := strings.TrimSuffix(p.Path, filepath.Ext(p.Path)) + ".expected.csv"
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// readExpected reads the expected file that was named, or the one beside the test
+// set, if there is one. sound says that nothing was wrong with the test set and its
+// topologies.
+func (p *Plan) readExpected(named string, sound bool) error {
+	path := named
+	if named == "" {
+		path = strings.TrimSuffix(p.Path, filepath.Ext(p.Path)) + ".expected.csv"
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 	}
+	data, err := readFile(path, "expected file")
 	if err != nil {
-		return fmt.Errorf("expected file: %w", err)
+		return err
 	}
+	p.ExpectedPath = path
 	if p.Expected, err = testset.ParseExpected(path, data); err != nil {
 		return err
 	}
 	p.Inputs = append(p.Inputs, Input{ExpectedInput, data})
-	p.Notes = append(p.Notes, fmt.Sprintf("expectations from %s", path))
+	if named == "" {
+		p.Notes = append(p.Notes, fmt.Sprintf("expectations from %s", path))
+	}
 	// Held against a test set that has errors of its own, it would be blamed for
 	// theirs.
 	if !sound {

@@ -92,6 +92,9 @@ func JSON(w io.Writer, run *runner.RunResult, verdicts []check.SetVerdict) error
 func text(w io.Writer, run *runner.RunResult, verdicts []check.SetVerdict) error {
 	p := &printer{w: w}
 	p.printf("paxbank run of %s, %s\n", run.TestSet, run.Started.UTC().Format(time.RFC3339))
+	if run.Containment != "" {
+		p.printf("containment: %s\n", run.Containment)
+	}
 	for i := range run.Sets {
 		v := check.SetVerdict{Set: run.Sets[i].Set.Number, Verdict: check.Unknown}
 		if i < len(verdicts) {

@@ -24,7 +24,8 @@ type Grade struct {
 	Sections   []Section
 	// Leaderboard is empty unless everything passed: a fast wrong answer is none.
 	Leaderboard []Metric
-	// Containment says what the submission was held in; "" when nothing did.
+	// Containment says what the submission was held in, or that nothing held it; ""
+	// is not known.
 	Containment string
 	// MachineFactor is how much slower than the reference the machine was, which
 	// deadlines were scaled by; 0 when it was not measured.
@@ -122,7 +123,7 @@ func (g *Grade) Total() {
 // belong to run.Sets by position. Sets of planned that the run does not have
 // (yet) are sections without points.
 func FromRun(run *runner.RunResult, verdicts []check.SetVerdict, planned ...Planned) *Grade {
-	g := &Grade{Suite: run.TestSet, Started: run.Started}
+	g := &Grade{Suite: run.TestSet, Started: run.Started, Containment: run.Containment}
 	section := func(set, line int) Section {
 		return Section{Name: fmt.Sprintf("Set %d", set), Number: fmt.Sprint(set), TestSet: run.TestSet, Line: line, Verdict: check.Unknown}
 	}

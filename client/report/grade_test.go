@@ -128,7 +128,7 @@ func TestFromRun(t *testing.T) {
 	run.Sets = run.Sets[:1]
 	planned := []Planned{{Set: 1, Line: 1, Max: 3}, {Set: 7, Line: 7, Max: 1}}
 	g := FromRun(run, verdicts[:1], planned...)
-	want := &Grade{Suite: "sample.csv", Started: run.Started, Duration: us(2_500_000), Verdict: check.Fail, Max: 4, Sections: []Section{
+	want := &Grade{Suite: "sample.csv", Started: run.Started, Containment: run.Containment, Duration: us(2_500_000), Verdict: check.Fail, Max: 4, Sections: []Section{
 		{Name: "Set 1", Number: "1", TestSet: "sample.csv", Line: 1, Verdict: check.Fail, Max: 3, Duration: us(2_499_990),
 			Sets: []GradedSet{{SetVerdict: verdicts[0], Line: 1, Result: &run.Sets[0]}}},
 		{Name: "Set 7", Number: "7", TestSet: "sample.csv", Line: 7, Verdict: check.Unknown, Max: 1, Note: NotRun},

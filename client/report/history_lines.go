@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,23 +34,24 @@ const (
 
 // runLine is the first line.
 type runLine struct {
-	Type     string            `json:"type"`
-	Schema   string            `json:"schema"`
-	TestSet  string            `json:"testset"`
-	Started  string            `json:"text"` // RFC 3339, UTC
-	Order    string            `json:"order,omitzero"`
-	Fault    string            `json:"fault,omitzero"`
-	NodeCmd  string            `json:"node_cmd,omitzero"`
-	Args     []string          `json:"args,omitzero"`
-	Host     string            `json:"host,omitzero"`
-	Commit   string            `json:"commit,omitzero"`
-	Topology *historicTopology `json:"topology,omitzero"`
+	Type      string            `json:"type"`
+	Schema    string            `json:"schema"`
+	TestSet   string            `json:"testset"`
+	Started   string            `json:"text"` // RFC 3339, UTC
+	Order     string            `json:"order,omitzero"`
+	Fault     string            `json:"fault,omitzero"`
+	NodeCmd   string            `json:"node_cmd,omitzero"`
+	Args      []string          `json:"args,omitzero"`
+	Host      string            `json:"host,omitzero"`
+	Commit    string            `json:"commit,omitzero"`
+	Contained string            `json:"containment,omitzero"`
+	Topology  *historicTopology `json:"topology,omitzero"`
 }
 
 func runLineOf(run *runner.RunResult) *runLine {
 	return &runLine{Type: typeRun, Schema: HistorySchema, TestSet: run.TestSet, Started: run.Started.UTC().Format(time.RFC3339Nano),
 		Order: run.Order, Fault: run.Fault, NodeCmd: run.NodeCmd, Args: run.Args, Host: run.Host, Commit: run.Commit,
-		Topology: historicTopologyOf(run.Topology)}
+		Contained: run.Containment, Topology: historicTopologyOf(run.Topology)}
 }
 
 func (l *runLine) run() (*runner.RunResult, error) {
@@ -59,7 +61,7 @@ func (l *runLine) run() (*runner.RunResult, error) {
 	}
 	t, err := l.Topology.topology()
 	return &runner.RunResult{TestSet: l.TestSet, Started: started, Order: l.Order, Fault: l.Fault, NodeCmd: l.NodeCmd,
-		Args: l.Args, Host: l.Host, Commit: l.Commit, Topology: t}, err
+		Args: l.Args, Host: l.Host, Commit: l.Commit, Containment: l.Contained, Topology: t}, err
 }
 
 // runEndLine is the last line of a run that came to an end, whatever end.
@@ -96,6 +98,7 @@ type setLine struct {
 	LockHold   histogram         `json:"lock_hold,omitzero"`
 	Topology   *historicTopology `json:"topology,omitzero"`
 	Balances   map[int64]int64   `json:"balances,omitzero"` // at the start
+	Carried    []callLine        `json:"carried,omitzero"`  // from earlier sets
 	Semantics  string            `json:"semantics,omitzero"`
 	Crashed    map[string]string `json:"crashed,omitzero"`
 	Violations []violation       `json:"violations,omitzero"`
@@ -122,6 +125,9 @@ func setLineOf(s *runner.SetResult) *setLine {
 	for _, v := range s.Violations {
 		l.Violations = append(l.Violations, violation{v.Node, v.Call, v.Field, v.Got, v.Rule, v.Count, hexID(v.Client), v.Timestamp})
 	}
+	for i := range s.Carried {
+		l.Carried = append(l.Carried, *callLineOf(s.Set.Number, i+1, &s.Carried[i]))
+	}
 	if s.Skipped {
 		l.Text = skippedText
 	}
@@ -130,6 +136,11 @@ func setLineOf(s *runner.SetResult) *setLine {
 
 func (l *setLine) set() (runner.SetResult, error) {
 	t, err := l.Topology.topology()
+	var carried []runner.Call
+	for i := range l.Carried {
+		c, callErr := l.Carried[i].call()
+		carried, err = append(carried, c), errors.Join(err, callErr)
+	}
 	var violations []runner.Violation
 	for _, v := range l.Violations {
 		violations = append(violations, runner.Violation{Node: v.Node, Call: v.Call, Field: v.Field, Got: v.Got, Rule: v.Rule, Count: v.Count,
@@ -140,7 +151,7 @@ func (l *setLine) set() (runner.SetResult, error) {
 		Started: time.Duration(l.Start), Ended: time.Duration(l.End), Busy: time.Duration(l.Busy),
 		Skipped: l.Text == skippedText, Unfinished: l.Unfinished, Live: l.Live, LiveAtEnd: l.LiveAtEnd, QuorumAtEnd: l.Quorum,
 		Order: l.Order, Fault: l.Fault, Deadline: time.Duration(l.Deadline), QuietOffered: l.Quiet,
-		LockHold: runner.Histogram(l.LockHold), Topology: t, StartBalances: l.Balances,
+		LockHold: runner.Histogram(l.LockHold), Topology: t, StartBalances: l.Balances, Carried: carried,
 		Semantics: l.Semantics, Crashed: l.Crashed, Violations: violations, NoViews: l.NoViews,
 	}, err
 }

@@ -60,6 +60,18 @@ type nodeLine struct {
 	Log             spans  `json:"log,omitzero"`
 	Statuses        spans  `json:"statuses,omitzero"`
 	LockTable       []lock `json:"lock_table,omitzero"`
+	// Counters are absent where the node does not tell any.
+	Counters *counters `json:"counters,omitzero"`
+}
+
+// counters are runner.Counters.
+type counters struct {
+	Committed         uint64       `json:"committed"`
+	InsufficientFunds uint64       `json:"insufficient_funds"`
+	Aborted           uint64       `json:"aborted"`
+	Reads             uint64       `json:"reads"`
+	Slowest           microseconds `json:"latency_max_us"`
+	LockHeld          microseconds `json:"lock_hold_max_us"`
 }
 
 func nodeLineOf(set int, n *runner.NodeState, log, statuses spans) *nodeLine {
@@ -69,6 +81,9 @@ func nodeLineOf(set int, n *runner.NodeState, log, statuses spans) *nodeLine {
 		Prepared: n.Prepared, Decided: n.Decided, Elections: n.Elections, LogErr: n.LogErr, Log: log, Statuses: statuses}
 	for _, k := range n.LockTable {
 		l.LockTable = append(l.LockTable, lock{k.Item, k.TxnID, hexID(k.ClientID), k.Timestamp, microseconds(k.Held), k.Waiters})
+	}
+	if k := n.Counters; k != nil {
+		l.Counters = &counters{k.Committed, k.InsufficientFunds, k.Aborted, k.Reads, microseconds(k.Slowest), microseconds(k.LockHeld)}
 	}
 	return l
 }
@@ -82,6 +97,10 @@ func (l *nodeLine) into(n *runner.NodeState) {
 	for _, k := range l.LockTable {
 		n.LockTable = append(n.LockTable, runner.Lock{Item: k.Item, TxnID: k.TxnID, ClientID: uint64(k.Client), Timestamp: k.Timestamp,
 			Held: time.Duration(k.Held), Waiters: k.Waiters})
+	}
+	if k := l.Counters; k != nil {
+		n.Counters = &runner.Counters{Committed: k.Committed, InsufficientFunds: k.InsufficientFunds, Aborted: k.Aborted, Reads: k.Reads,
+			Slowest: time.Duration(k.Slowest), LockHeld: time.Duration(k.LockHeld)}
 	}
 }
 

@@ -81,7 +81,7 @@ func (g *Grade) junitSuite(i int) junitSuite {
 	if !g.Started.IsZero() {
 		out.Timestamp = g.Started.UTC().Format("2006-01-02T15:04:05")
 	}
-	for _, p := range [][2]string{{"testset", s.TestSet}, {"verdict", string(s.Verdict)}, {"score", points(s.Score)}, {"max_score", points(s.Max)}, {"tags", strings.Join(s.Tags, " ")}} {
+	for _, p := range [][2]string{{"testset", s.TestSet}, {"verdict", string(s.Verdict)}, {"score", points(s.Score)}, {"max_score", points(s.Max)}, {"tags", strings.Join(s.Tags, " ")}, {"containment", g.Containment}} {
 		if p[1] != "" {
 			out.Properties = append(out.Properties, junitProperty{p[0], oneLine(p[1], maxName)})
 		}

@@ -288,9 +288,27 @@ func printChecks(w io.Writer, set int, v *check.SetVerdict, opts Options) error 
 			p.printf("         %s\n", safe(strings.ReplaceAll(lines(c.Message, maxMessage), "\n", "\n         ")))
 		}
 	}
+	printRemarks(p, v)
 	p.printf("\nSet %d: %s, %s of %s points, %d of %d checks passed\n", set, opts.paint(v.Verdict),
 		points(v.Score), points(v.MaxScore), len(v.Checks)-bad, len(v.Checks))
 	return p.err
+}
+
+// printRemarks prints what is worth reading of checks that passed.
+func printRemarks(p *printer, v *check.SetVerdict) {
+	first := true
+	for i := range v.Checks {
+		c := &v.Checks[i]
+		if !c.Remark || c.Verdict != check.Pass {
+			continue
+		}
+		if first {
+			p.title("Remarks")
+			first = false
+		}
+		p.printf("%s %s %s: want %s, got %s; it counts for nothing\n         %s\n", c.Source, c.Check, c.Target, orDash(c.Expected), orDash(c.Actual),
+			safe(strings.ReplaceAll(lines(c.Message, maxMessage), "\n", "\n         ")))
+	}
 }
 
 func orDash(s string) string {

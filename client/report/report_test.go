@@ -112,7 +112,7 @@ func sampleResult(t *testing.T) *runner.RunResult {
 	set.Views = []runner.View{{Cluster: "c1", Ballot: "1.n1", Leader: "n1", FirstIndex: 1, SeenBy: []string{"n1", "n2"}, Entries: log[:1]},
 		{Cluster: "c2", Ballot: "2.n4", Leader: "n4", FirstIndex: 2, CommitIndex: 1, SeenBy: []string{"n4"},
 			Entries: []runner.LogRow{{Index: 2, Seq: 2, Phase: "P", Kind: "transfer", Text: "(3, 12, 20)", Ballot: "1.n3", Origin: "1.n3"}, {Index: 3, Kind: "view", Ballot: "2.n4", Origin: "2.n4"}}}}
-	return &runner.RunResult{TestSet: "sample.csv", Started: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Topology: top, Order: "conflict", Fault: "pause",
+	return &runner.RunResult{TestSet: "sample.csv", Started: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Topology: top, Order: "conflict", Fault: "pause", Containment: "user 60000, a /proc of its own; missing: a network namespace (it was refused)",
 		Sets: []runner.SetResult{set, {Set: file.Sets[1], Topology: top, Skipped: true}}}
 }
 

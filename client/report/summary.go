@@ -41,6 +41,8 @@ type Summary struct {
 	Args     []string      `json:"args,omitempty"`
 	Host     string        `json:"host,omitempty"`
 	Commit   string        `json:"commit,omitempty"`
+	// Containment says what the nodes were held in, or that nothing held them.
+	Containment string `json:"containment,omitempty"`
 	// Interrupted and NodesFailed say why sets may be missing.
 	Interrupted bool     `json:"interrupted,omitempty"`
 	NodesFailed string   `json:"nodes_failed,omitempty"`
@@ -203,7 +205,7 @@ func Summarize(run *runner.RunResult, verdicts []check.SetVerdict) *Summary {
 	s := &Summary{
 		Schema: Schema, TestSet: run.TestSet, Verdict: rv.Verdict, Score: rv.Score, MaxScore: rv.MaxScore,
 		Started: run.Started.UTC().Format("2006-01-02T15:04:05.000Z07:00"), Order: run.Order, Fault: run.Fault,
-		NodeCmd: run.NodeCmd, Args: run.Args, Host: run.Host, Commit: run.Commit,
+		NodeCmd: run.NodeCmd, Args: run.Args, Host: run.Host, Commit: run.Commit, Containment: run.Containment,
 		Interrupted: run.Interrupted, NodesFailed: run.NodesFailed, Sets: []Set{},
 	}
 	if run.Topology != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/html"
 
 	"paxbank/client/check"
+	documented "paxbank/internal/gradescope"
 )
 
 // tester is *testing.T or *rapid.T.
@@ -56,60 +57,18 @@ func printable(t tester, what, s string) {
 func validGradescope(t tester, g *Grade, text string) {
 	t.Helper()
 	printable(t, "results.json", text)
-	var file struct {
-		Score            *float64       `json:"score"`
-		ExecutionTime    *float64       `json:"execution_time"`
-		Output           string         `json:"output"`
-		OutputFormat     string         `json:"output_format"`
-		TestOutputFormat string         `json:"test_output_format"`
-		TestNameFormat   string         `json:"test_name_format"`
-		Visibility       string         `json:"visibility"`
-		StdoutVisibility string         `json:"stdout_visibility"`
-		ExtraData        map[string]any `json:"extra_data"`
-		Tests            []struct {
-			Score        *float64       `json:"score"`
-			MaxScore     *float64       `json:"max_score"`
-			Status       string         `json:"status"`
-			Name         string         `json:"name"`
-			NameFormat   string         `json:"name_format"`
-			Number       string         `json:"number"`
-			Output       string         `json:"output"`
-			OutputFormat string         `json:"output_format"`
-			Tags         []string       `json:"tags"`
-			Visibility   string         `json:"visibility"`
-			ExtraData    map[string]any `json:"extra_data"`
-		} `json:"tests"`
-		Leaderboard []struct {
-			Name  string  `json:"name"`
-			Value float64 `json:"value"`
-			Order string  `json:"order"`
-		} `json:"leaderboard"`
+	file, err := documented.Parse([]byte(text))
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
 	}
-	strictly(t, text, &file)
-	texts := []string{"text", "html", "simple_format", "md", "ansi"}
-	visibilities := []string{"visible", "hidden", "after_due_date", "after_published"}
-	one := func(what, got string, of ...string) {
-		t.Helper()
-		if !slices.Contains(of, got) {
-			t.Errorf("%s is %q, want one of %q", what, got, of)
-		}
-	}
-	one("output_format", file.OutputFormat, texts...)
-	one("test_output_format", file.TestOutputFormat, texts...)
-	one("test_name_format", file.TestNameFormat, texts...)
-	one("visibility", file.Visibility, visibilities...)
-	one("stdout_visibility", file.StdoutVisibility, visibilities...)
-	if file.ExecutionTime == nil || *file.ExecutionTime < 0 {
-		t.Errorf("execution_time is %v", file.ExecutionTime)
-	}
-	if file.Tests == nil || len(file.Tests) != len(g.Sections) {
+	if len(file.Tests) != len(g.Sections) {
 		t.Fatalf("%d tests of %d sections", len(file.Tests), len(g.Sections))
 	}
 	total := 0.0
 	for i, x := range file.Tests {
 		what := fmt.Sprintf("tests[%d]", i)
 		s := &g.Sections[i]
-		if x.Score == nil || x.MaxScore == nil || *x.Score != s.Score || *x.MaxScore != s.Max {
+		if *x.Score != s.Score || *x.MaxScore != s.Max {
 			t.Errorf("%s: score of %s is wrong", what, s.Name)
 			continue
 		}
@@ -117,15 +76,11 @@ func validGradescope(t tester, g *Grade, text string) {
 		if (x.Status == "passed") != (s.Verdict == check.Pass) {
 			t.Errorf("%s is %s, the verdict %s", what, x.Status, s.Verdict)
 		}
-		one(what+".status", x.Status, "passed", "failed")
-		one(what+".name_format", x.NameFormat, texts...)
-		one(what+".output_format", x.OutputFormat, texts...)
-		one(what+".visibility", x.Visibility, visibilities...)
 		if s.Visibility != "" && x.Visibility != string(s.Visibility) {
 			t.Errorf("%s is %s, not %s", what, x.Visibility, s.Visibility)
 		}
-		if x.Name == "" || x.Number == "" || len(x.Output) > 8*maxOutput {
-			t.Errorf("%s: name %q, number %q, %d bytes of output", what, x.Name, x.Number, len(x.Output))
+		if len(x.Output) > 8*maxOutput {
+			t.Errorf("%s: %d bytes of output", what, len(x.Output))
 		}
 		for _, s := range append([]string{x.Name, x.Number, x.Output}, x.Tags...) {
 			printable(t, what, s)
@@ -135,11 +90,7 @@ func validGradescope(t tester, g *Grade, text string) {
 		t.Errorf("the tests add up to %v, the grade says %v", total, g.Score)
 	}
 	for _, l := range file.Leaderboard {
-		one("leaderboard order", l.Order, "", "asc", "desc")
 		printable(t, "leaderboard", l.Name)
-		if l.Name == "" {
-			t.Error("a leaderboard entry has no name")
-		}
 	}
 }
 

@@ -121,7 +121,7 @@ func (s *setRun) batch(ctx context.Context, number int, commands []testset.Comma
 				s.call(ctx, &calls[i], func(q session.Request, cluster int) {
 					mu.Lock()
 					defer mu.Unlock()
-					s.open = append(s.open, openCall{request: q, cluster: cluster, call: base + i})
+					s.open = append(s.open, openCall{request: q, cluster: cluster, call: base + i, carried: -1, was: calls[i]})
 				})
 				for _, j := range after[i] {
 					if missing[j].Add(-1) == 0 {
@@ -199,8 +199,11 @@ func (s *setRun) resolveOpen(ctx context.Context) {
 		wg.Go(func() {
 			for i := range next {
 				var c *Call
-				if k := s.open[i].call; k >= 0 {
-					c = &s.res.Calls[k]
+				switch o := &s.open[i]; {
+				case o.call >= 0:
+					c = &s.res.Calls[o.call]
+				case o.carried >= 0:
+					c = &s.res.Carried[o.carried]
 				}
 				settled[i] = s.resolve(ctx, c, s.open[i].request)
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -147,6 +148,14 @@ func (s *setRun) node(ctx context.Context, st *NodeState, named []int64) (views 
 	}
 	if reply, err := inspect.Performance(ctx, &pb.PerformanceRequest{}); err == nil {
 		hold = reply.GetLockHold()
+		longest := func(h *pb.Histogram) time.Duration {
+			return time.Duration(min(h.GetMaxUs(), uint64(math.MaxInt64/time.Microsecond))) * time.Microsecond
+		}
+		st.Counters = &Counters{
+			Committed: reply.GetCommitted(), InsufficientFunds: reply.GetInsufficientFunds(),
+			Aborted: reply.GetAborted(), Reads: reply.GetReads(),
+			Slowest: longest(reply.GetLatency()), LockHeld: longest(hold),
+		}
 	}
 	return views, hold
 }
@@ -312,6 +321,7 @@ func (s *setRun) remember() {
 			}
 		}
 	}
+	s.loose = s.looseEnds()
 }
 
 // Timelines asks every node for the measured locks of one transfer.

@@ -113,6 +113,16 @@ type NodeState struct {
 	Statuses                              []StatusRow
 	LockTable                             []Lock
 	Elections                             uint64
+	// Counters are what it says that it has done since the reset; nil when it does
+	// not say.
+	Counters *Counters
+}
+
+// Counters are parts of Inspect.Performance: the answers that a node gave, and the
+// longest that an answer took it and that a lock was held.
+type Counters struct {
+	Committed, InsufficientFunds, Aborted, Reads uint64
+	Slowest, LockHeld                            time.Duration
 }
 
 // Observation is something that the runner saw between commands, for the
@@ -152,6 +162,10 @@ type SetResult struct {
 	// StartBalances are the balances the set started from, when not the
 	// topology's (--keep-state); nil otherwise.
 	StartBalances map[int64]int64
+	// Carried are the transfers of earlier sets (--keep-state) whose outcome was not
+	// known when the set began: each may have taken effect before, or take effect in
+	// this one, on either side. Their outcome is what was found out in this set.
+	Carried []Call
 	// Semantics is what the judge lets an implementation do: strict or course; ""
 	// is strict. The runner does nothing differently for it.
 	Semantics string
@@ -213,7 +227,10 @@ type RunResult struct {
 	Args     []string
 	Host     string
 	Commit   string
-	Sets     []SetResult
+	// Containment says what the nodes were held in, or that nothing held them; ""
+	// is not known. The runner does nothing differently for it.
+	Containment string
+	Sets        []SetResult
 	// Interrupted: Ctrl-C; NodesFailed: nodes could not be started or reached.
 	Interrupted bool
 	NodesFailed string

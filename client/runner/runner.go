@@ -116,6 +116,8 @@ type Runner struct {
 	open []openCall
 	// balances after the last set, for KeepState.
 	balances map[int64]int64
+	// loose are the items whose balance may have changed since.
+	loose map[int64]bool
 	// ended are processes whose end was reported already.
 	ended map[string]bool
 }
@@ -125,6 +127,8 @@ type openCall struct {
 	request session.Request
 	cluster int
 	call    int // index in the current set's calls; -1: of an earlier set
+	carried int // index in what the current set carries, when it does; else -1
+	was     Call
 }
 
 // New makes a runner. The nodes need not be configured.

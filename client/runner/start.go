@@ -17,7 +17,7 @@ func (s *setRun) start(ctx context.Context) error {
 		s.observe(s.res.Set.Line, "state kept")
 		s.res.StartBalances = s.balances
 		for i := range s.open {
-			s.open[i].call = -1 // its set is over
+			s.open[i].call, s.open[i].carried = -1, -1 // its set is over
 		}
 		if err := s.reviveEnded(ctx, s.epoch); err != nil {
 			return &NodesError{err}
@@ -26,8 +26,7 @@ func (s *setRun) start(ctx context.Context) error {
 			return &NodesError{err}
 		}
 		s.awaitLeaders(ctx)
-		s.settle(ctx, lingerBetween)
-		s.resolveOpen(ctx)
+		s.takeOver(ctx)
 		s.awaitDown(ctx)
 		return nil
 	}

@@ -34,7 +34,7 @@ const (
 
 // Bank is the shared state of all nodes.
 type Bank struct {
-	// NoStream: SubmitStream is not offered. Set before the first call.
+	// NoStream: SubmitStream and ReadStream are not offered. Set before the first call.
 	NoStream bool
 	// NoQuiet: Status does not offer quiet.
 	NoQuiet bool

@@ -100,6 +100,48 @@ func (s bankService) Read(_ context.Context, q *pb.ReadRequest) (*pb.ReadReply, 
 	return &pb.ReadReply{Result: pb.Result_RESULT_COMMITTED, Balance: b.balance(q.GetItem())}, nil
 }
 
+func (s bankService) ReadStream(stream grpc.BidiStreamingServer[pb.ReadRequestBatch, pb.ReadReplyBatch]) error {
+	if s.n.bank.NoStream {
+		return s.UnimplementedBankServer.ReadStream(stream)
+	}
+	gone, err := s.n.enter()
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.reads(stream) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-gone:
+		return errHungUp
+	}
+}
+
+// reads answers what comes along a stream, until the client ends it.
+func (s bankService) reads(stream grpc.BidiStreamingServer[pb.ReadRequestBatch, pb.ReadReplyBatch]) error {
+	for {
+		batch, err := stream.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		out := &pb.ReadReplyBatch{}
+		for _, q := range batch.GetReads() {
+			reply, err := s.Read(stream.Context(), &pb.ReadRequest{Epoch: batch.GetEpoch(), Topology: batch.GetTopology(), Item: q.GetItem(), DeadlineMs: q.GetDeadlineMs()})
+			if err != nil {
+				return err
+			}
+			out.Replies = append(out.Replies, &pb.NumberedReadReply{Number: q.GetNumber(), Reply: reply})
+		}
+		if err := stream.Send(out); err != nil {
+			return err
+		}
+	}
+}
+
 func (s bankService) Resolve(_ context.Context, q *pb.ResolveRequest) (*pb.ResolveReply, error) {
 	if _, err := s.n.enter(); err != nil {
 		return nil, err
