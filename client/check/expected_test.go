@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"paxbank/client/runner"
 	"paxbank/client/testset"
 )
 
@@ -46,5 +47,36 @@ func TestRowsMissedForBeingSlow(t *testing.T) {
 	want := []string{"fail balance 2", "fail outcome line:1", "unknown outcome line:2", "unknown value (11)", "unknown balance 11"}
 	if diff := cmp.Diff(want, got); diff != "" || v.Score != 0 {
 		t.Errorf("%g points, -want +got:\n%s", v.Score, diff)
+	}
+}
+
+// Leaders are elected once more when the machine stands still; too few views have
+// nothing to do with that, nor have too many when nothing was given up.
+func TestViewsOfABusyMachine(t *testing.T) {
+	for _, c := range []struct {
+		row     string
+		givenUp bool
+		want    Verdict
+	}{
+		{"1,views,c1,1,1", true, Unknown},
+		{"1,views,c1,1,1", false, Fail},
+		{"1,views,c1,>=3,1", true, Fail},
+		{"1,views,c1,2,1", true, Pass},
+	} {
+		rows, err := testset.ParseExpected("e.csv", []byte(c.row+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := scene(t, "1,\"(1, 2, 3)\"\n,\"(1, 11, 4)\"\n", "committed", "aborted")
+		set.Views = []runner.View{{Cluster: "c1"}, {Cluster: "c1"}, {Cluster: "c2"}}
+		if c.givenUp {
+			set.Deadline, set.Calls[1].End = 5*time.Second, set.Calls[1].Start+5*time.Second
+			set.Ended = 8 * time.Second
+		}
+		for _, check := range Judge(set, rows).Checks {
+			if check.Source == SourceExpected && check.Verdict != c.want {
+				t.Errorf("%s, given up %t: %s (%s), want %s", c.row, c.givenUp, check.Verdict, check.Message, c.want)
+			}
+		}
 	}
 }
