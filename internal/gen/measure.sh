@@ -4,6 +4,7 @@
 #
 #     internal/gen/measure.sh                    all experiments
 #     internal/gen/measure.sh clients rate       some of them
+#     BASE=COMMIT internal/gen/measure.sh compare    the server of a commit and this one, by benchstat
 #
 # REPEAT=6 runs for each point, DURATION=5s measured of each after WARMUP=1s. Results
 # go to OUT=results/measure, tables to OUT/tables, plots to docs/img. Nothing else may
@@ -130,6 +131,38 @@ endurance() {
 	echo "peak $peak/s" >"$OUT/tables/endurance.txt"
 	bin/client bench --cross 20 --read 10 --rate $((peak * 8 / 10)) --duration "${ENDURANCE:-20m}" --results "$OUT/endurance" >"$OUT/endurance.txt" 2>&1 &
 	memory 60 "$OUT/endurance" >>"$OUT/tables/endurance.txt"
+}
+
+# The server of BASE and this one, in turn.
+compare() {
+	local tree=$OUT/base i v name flags
+	: "${BASE:?compare needs BASE=COMMIT}"
+	git worktree add --detach "$tree" "$BASE" >/dev/null
+	(cd "$tree" && go build -o server.base ./server)
+	mv "$tree/server.base" "$OUT/server.base"
+	git worktree remove --force "$tree"
+	cp bin/server "$OUT/server.new"
+	rm -f "$OUT"/compare-*.txt
+	for ((i = 0; i < REPEAT; i++)); do
+		while read -r name flags; do
+			for v in base new; do
+				# shellcheck disable=SC2086
+				bin/client bench --duration "$DURATION" --warmup "$WARMUP" $flags --results "$OUT/compare" \
+					--node-cmd "$OUT/server.$v --id {id} --listen {listen} --data {data}" >>"$OUT/compare.txt" 2>&1 ||
+					echo "  compare $name: exit $?, see $OUT/compare.txt" >&2
+				sed "s/^BenchmarkTransfers[^ \t]*/Benchmark$name/" "$OUT/compare/bench/latest/gobench.txt" >>"$OUT/compare-$v.txt"
+			done
+		done <<-END
+			Intra
+			Cross --cross 100
+			Mix --read 10 --cross 22 --skew 0.99
+			Unary64 --unary --clients 64 --inflight 1
+			Unary1024 --unary --clients 1024 --inflight 1
+			One --unary --clients 1 --inflight 1
+			OneCross --unary --clients 1 --inflight 1 --cross 100
+		END
+	done
+	go tool -modfile=internal/tools/go.mod benchstat base="$OUT/compare-base.txt" new="$OUT/compare-new.txt" >"$OUT/tables/compare.txt"
 }
 
 for experiment in "${@:-targets clients rate cross skew size clusters reads faults follower endurance}"; do
