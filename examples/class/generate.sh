@@ -4,11 +4,11 @@
 #     examples/class/generate.sh DIR
 #     bin/client grade DIR/* --suite examples/class/suite.yaml
 #
-# Five are right, in three ways of being different; seventeen have one mistake each
-# (examples/node-bank --bug); the others hang, crash, fork without end, flood their
-# output, do not build, attack the grader, lack a manifest or fill the disk. Needs
-# make build, and npm ci in examples/node-bank. EXPECTED in DIR/../expected.csv says
-# what each has to get: 100, less than 100, or 0.
+# Four are right, each in a way of its own; seventeen have one mistake each
+# (examples/node-bank --bug); the others hang, crash, fork without end, do not build,
+# lack a manifest, fill the disk or have only empty handlers, and two are right but
+# flood their output or attack the grader. DIR/../expected.csv says what each has to
+# get: 100, less than 100, or 0. It needs make build, and npm ci in examples/node-bank.
 set -euo pipefail
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 64; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
