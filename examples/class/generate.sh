@@ -56,7 +56,7 @@ submission fork 0 && own
 printf 'bomb() { bomb | bomb & }\nbomb\nsleep 60\n' >"$d/build"
 printf 'build: bash ./build\n' >>"$d/paxbank.yaml"
 submission flood 100 && own
-printf '(while :; do echo "all work and no play makes jack a dull boy"; done) &\nexec ./server "$@"\n' >"$d/start"
+printf 'yes "all work and no play makes jack a dull boy" | head -c 500000000 &\nexec ./server "$@"\n' >"$d/start"
 printf 'node: bash ./start %s\n' "$args" >"$d/paxbank.yaml"
 submission nobuild 0 && own
 printf 'build: sh -c "echo no compiler here; exit 1"\n' >>"$d/paxbank.yaml"
