@@ -1,6 +1,7 @@
 package service
 
 import (
+	"runtime"
 	"sync"
 
 	"paxbank/server/paxos"
@@ -72,6 +73,12 @@ func (w *writer) run() {
 		case <-w.stop:
 			return
 		default:
+		}
+		// What the same step sends leaves first: an fsync may hold on to the only
+		// processor that this process has. A message goes through two goroutines, its
+		// stream's and gRPC's.
+		for range 2 {
+			runtime.Gosched()
 		}
 		w.mu.Lock()
 		records, last := w.pending, w.last
