@@ -4,7 +4,8 @@
 #
 #     internal/gen/measure.sh                    all experiments
 #     internal/gen/measure.sh clients rate       some of them
-#     BASE=COMMIT internal/gen/measure.sh compare    the server of a commit and this one, by benchstat
+#     BASE=COMMIT internal/gen/measure.sh compare    the server of a commit and this one, by benchstat;
+#                                                BASE_ENV='env GOMAXPROCS=2' runs the former so
 #
 # REPEAT=6 runs for each point, DURATION=5s measured of each after WARMUP=1s. Results
 # go to OUT=results/measure, tables to OUT/tables, plots to docs/img. Nothing else may
@@ -148,7 +149,7 @@ compare() {
 			for v in base new; do
 				# shellcheck disable=SC2086
 				bin/client bench --duration "$DURATION" --warmup "$WARMUP" $flags --results "$OUT/compare" \
-					--node-cmd "$OUT/server.$v --id {id} --listen {listen} --data {data}" >>"$OUT/compare.txt" 2>&1 ||
+					--node-cmd "$([ $v = base ] && echo "${BASE_ENV:-}") $OUT/server.$v --id {id} --listen {listen} --data {data}" >>"$OUT/compare.txt" 2>&1 ||
 					echo "  compare $name: exit $?, see $OUT/compare.txt" >&2
 				sed "s/^BenchmarkTransfers[^ \t]*/Benchmark$name/" "$OUT/compare/bench/latest/gobench.txt" >>"$OUT/compare-$v.txt"
 			done

@@ -35,7 +35,9 @@ func (r *Replica) newAttempt(req *request) {
 	switch b, _ := r.bank.Balance(req.transfer.From); {
 	case b < req.transfer.Amount:
 		a.Start = twopc.StartPrepareFirst
-	case r.directory.Suspected(peer):
+	case r.directory.Suspected(peer), req.tries > 0:
+		// What lost a conflict may lose again: then its lock is given back after one
+		// question, and nothing was logged for it.
 		a.Start = twopc.StartPeerFirst
 	}
 	a.timeline = r.newTimeline(a.Txn, bank.RoleCoordinator, req.transfer.From, req.transfer)

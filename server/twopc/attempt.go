@@ -35,8 +35,8 @@ const (
 	// StartPrepareFirst: the balance looks too low, so the refusal must come from
 	// the log before the participant is asked.
 	StartPrepareFirst
-	// StartPeerFirst: the participant could not be reached last time, so nothing is
-	// logged before it answers.
+	// StartPeerFirst: the participant could not be reached last time, or said no, so
+	// nothing is logged before it answers.
 	StartPeerFirst
 )
 

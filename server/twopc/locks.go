@@ -126,6 +126,12 @@ func (l *Locks) standBack(s *slot, age ids.Age, now ids.Time) bool {
 	return false
 }
 
+// startOverdue times urgentAfter is how long a request at step 0 waits until younger
+// ones stand back for it. Long, because an item then stays free for somebody who
+// still lacks the other one: with a backlog on hot items a fifth of this halved what
+// the bank committed.
+const startOverdue = 20
+
 // behind reports whether a request at step 0 of this age must let an older one go
 // first that has waited too long for both its items to be free. Neither holds
 // anything, so this adds no edge to any cycle.
@@ -134,7 +140,7 @@ func (l *Locks) behind(s *slot, age ids.Age, now ids.Time) bool {
 		if !w.queued {
 			continue
 		}
-		if ids.Duration(now-w.Since) < overdue*l.urgentAfter {
+		if ids.Duration(now-w.Since) < startOverdue*l.urgentAfter {
 			return false // so did nobody after it
 		}
 		if w.Kind == WaitStart && w.Age.Older(age) {

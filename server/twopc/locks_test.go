@@ -363,7 +363,7 @@ func TestStarvingStartGoesFirst(t *testing.T) {
 	l.SetTxn(2, tx(2))
 	starving := start(1, 51, 3) // needs the one's sender and the other's turn
 	l.Wait(starving, 0)
-	now := ids.Time(overdue * 100)
+	now := ids.Time(startOverdue * 100)
 	release := func(txn ids.Txn) {
 		t.Helper()
 		l.Release(1, txn)
