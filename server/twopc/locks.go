@@ -126,38 +126,14 @@ func (l *Locks) standBack(s *slot, age ids.Age, now ids.Time) bool {
 	return false
 }
 
-// startOverdue times urgentAfter is how long a request at step 0 waits until younger
-// ones stand back for it. Long, because an item then stays free for somebody who
-// still lacks the other one: with a backlog on hot items a fifth of this halved what
-// the bank committed.
-const startOverdue = 20
-
-// behind reports whether a request at step 0 of this age must let an older one go
-// first that has waited too long for both its items to be free. Neither holds
-// anything, so this adds no edge to any cycle.
-func (l *Locks) behind(s *slot, age ids.Age, now ids.Time) bool {
-	for _, w := range s.waiters {
-		if !w.queued {
-			continue
-		}
-		if ids.Duration(now-w.Since) < startOverdue*l.urgentAfter {
-			return false // so did nobody after it
-		}
-		if w.Kind == WaitStart && w.Age.Older(age) {
-			return true
-		}
-	}
-	return false
-}
-
 // mayStart reports whether a request at step 0 may have its sender's lock and the
 // turn at its receiver.
 func (l *Locks) mayStart(from, to int64, age ids.Age, now ids.Time) bool {
-	if s := l.slots[from]; s != nil && (s.held || s.released || l.standBack(s, age, now) || l.behind(s, age, now)) {
+	if s := l.slots[from]; s != nil && (s.held || s.released || l.standBack(s, age, now)) {
 		return false
 	}
 	s := l.slots[to]
-	return s == nil || s.turns == 0 && !l.behind(s, age, now)
+	return s == nil || s.turns == 0
 }
 
 // TryStart takes the sender's lock and the turn at the receiver for a cross-shard
