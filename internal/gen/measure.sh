@@ -106,7 +106,9 @@ reads() {
 faults() {
 	for f in pause kill; do
 		REPEAT=7 DURATION=8s bench "faults-$f" --cross 20 --fault $f --fail n1@1s --recover n1@2500ms --fail n4@3s --recover n4@4500ms --fail n7@5s --recover n7@6500ms
-		awk -v f="$f" '/^ *fail /{print f, $3, $(NF-1), $NF}' "$OUT/faults-$f.txt"
+		cat "$OUT/faults-$f"/bench/2*/bench.json |
+			awk '/"runs": \[/ {r=1} r && /"what"/ {w=$2} r && /"first_commit_ms"/ && w ~ /fail/ {gsub(/[^0-9.]/, "", $2); print $2}' | sort -n |
+			awk -v f="$f" '{v[NR]=$1} END {printf "%s: %d leaders failed, first commit after %.0f ms at the median, %.0f ms at most\n", f, NR, v[int((NR+1)/2)], v[NR]}'
 	done >"$OUT/tables/faults.txt"
 }
 # memory SECONDS DIR says every so often what nodes take, as long as the job in the
