@@ -204,6 +204,9 @@ func run(args []string, stderr io.Writer) (err error) {
 		handler = slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: o.logLevel})
 	}
 	log := slog.New(handler).With("node", o.id)
+	if err := scheduleInBatches(); err != nil {
+		log.Info("the kernel's scheduling policy stays as it is", "error", err)
+	}
 
 	listener, err := serverListener("listen", o.listen)
 	if err != nil {

@@ -22,6 +22,10 @@ const (
 	// killed process closes its sockets.
 	PingAfter   = 20 * time.Second
 	PingTimeout = 5 * time.Second
+	// streamWorkers goroutines serve calls one after the other; calls beyond get one
+	// each. A new goroutine has to grow its stack several times on the way through
+	// gRPC and a handler, which is a twentieth of what a small call costs.
+	streamWorkers = 128
 	// MaxReplies is how many answers go into one message of a SubmitStream.
 	MaxReplies = 4096
 )
@@ -30,6 +34,7 @@ const (
 func Server() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(Codec{}),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.MaxRecvMsgSize(MaxMessageBytes),
 		grpc.MaxSendMsgSize(MaxMessageBytes),
 		grpc.InitialWindowSize(Window),

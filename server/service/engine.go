@@ -366,6 +366,10 @@ func (e *engine) run() {
 		case <-e.stop:
 			return
 		case <-e.wake:
+			// Whoever can run now has something to say too: of a burst of calls each
+			// has a goroutine, and the first of them to signal would be served alone,
+			// because the runtime runs next whom it has just woken.
+			runtime.Gosched()
 		case <-timer.C:
 			armed = 0
 			if e.wakeAt == 0 || e.now() < e.wakeAt {

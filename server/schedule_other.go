@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// scheduleInBatches has no equivalent here.
+func scheduleInBatches() error { return nil }
