@@ -59,6 +59,7 @@ func fail(code int, format string, args ...any) error {
 }
 
 func main() {
+	_ = runInBackground() // without it everything works, only slower
 	os.Exit(exitCode(run(os.Args[1:], os.Stderr)))
 }
 
@@ -204,9 +205,6 @@ func run(args []string, stderr io.Writer) (err error) {
 		handler = slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: o.logLevel})
 	}
 	log := slog.New(handler).With("node", o.id)
-	if err := scheduleInBatches(); err != nil {
-		log.Info("the kernel's scheduling policy stays as it is", "error", err)
-	}
 
 	listener, err := serverListener("listen", o.listen)
 	if err != nil {

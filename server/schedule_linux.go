@@ -3,36 +3,61 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// scheduleInBatches tells the kernel that this process is not interactive
-// (SCHED_BATCH, sched(7)): a thread of it that wakes takes a processor that is
-// free, but does not push another process off one. On a machine with more busy
-// processes than processors each then gets more done in its turn, so that more
-// transfers share a frame and a sync; on one with processors to spare nothing
-// changes. Threads that start later inherit it. It needs no privilege, and leaves a
-// policy that somebody chose alone.
-func scheduleInBatches() error {
-	tasks, err := os.ReadDir("/proc/self/task")
+const (
+	// timerSlack is how late the kernel may wake a thread that sleeps for a time. The
+	// Go runtime's monitor thread sleeps 20 µs at a time while anything runs, which on
+	// a virtual machine, where every timer is an exit, took an eighth of what nodes
+	// used. With one processor for Go there is nobody to steal work from and no other
+	// short sleep; the core's shortest timers are a millisecond or two.
+	timerSlack = time.Millisecond
+	// executedBy holds the number of the process that has executed itself already.
+	executedBy = "PAXBANK_EXECUTED_BY"
+)
+
+// runInBackground tells the kernel to treat this process as one that works and is
+// not waited for by a person, and executes it anew: only what a thread has when the
+// program begins is inherited by all threads of the Go runtime. It needs no
+// privilege and leaves a policy alone that somebody chose. On success it returns
+// only in the new program; after an error the process goes on as it is.
+//
+// SCHED_BATCH (sched(7)): a thread that wakes takes a processor that is free, but
+// pushes no other process off one. On a machine with more busy processes than
+// processors each then gets more done in its turn, so that more transfers share a
+// frame and a sync; on one with processors to spare nothing changes.
+func runInBackground() error {
+	pid := strconv.Itoa(os.Getpid())
+	done := os.Getenv(executedBy) == pid
+	if err := os.Unsetenv(executedBy); done || err != nil {
+		return err
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	attr, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		return fmt.Errorf("sched_getattr: %w", err)
+	}
+	if attr.Policy == unix.SCHED_NORMAL {
+		attr.Policy = unix.SCHED_BATCH
+		if err := unix.SchedSetAttr(0, attr, 0); err != nil {
+			return fmt.Errorf("sched_setattr: %w", err)
+		}
+	}
+	if runtime.GOMAXPROCS(0) == 1 {
+		if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0); err != nil {
+			return fmt.Errorf("prctl: %w", err)
+		}
+	}
+	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	for _, task := range tasks {
-		tid, err := strconv.Atoi(task.Name())
-		if err != nil {
-			continue
-		}
-		attr, err := unix.SchedGetAttr(tid, 0)
-		if err == nil && attr.Policy == unix.SCHED_NORMAL {
-			attr.Policy = unix.SCHED_BATCH
-			err = unix.SchedSetAttr(tid, attr, 0)
-		}
-		if err != nil && err != unix.ESRCH { // a thread may have ended since
-			return fmt.Errorf("thread %d: %w", tid, err)
-		}
-	}
-	return nil
+	return syscall.Exec(self, os.Args, append(os.Environ(), executedBy+"="+pid))
 }

@@ -2,5 +2,5 @@
 
 package main
 
-// scheduleInBatches has no equivalent here.
-func scheduleInBatches() error { return nil }
+// runInBackground has no equivalent here.
+func runInBackground() error { return nil }
