@@ -102,6 +102,12 @@ func DefaultCommand() ([]string, error) {
 	return []string{server, "--id", "{id}", "--listen", "{listen}", "--data", "{data}"}, nil
 }
 
+// isOwn reports whether a command starts our own server.
+func isOwn(command []string) bool {
+	own, err := DefaultCommand()
+	return err == nil && command[0] == own[0]
+}
+
 // Start starts all nodes at once and returns when every one of them serves. On
 // an error everything that was started has been stopped.
 func Start(ctx context.Context, cfg Config) (*Fleet, error) {
@@ -125,7 +131,7 @@ func Start(ctx context.Context, cfg Config) (*Fleet, error) {
 			return nil, err
 		}
 	}
-	f := &Fleet{cfg: cfg, spawner: newSpawner(environment(os.Environ(), len(cfg.Topology.Clusters))), nodes: map[string]*node{}, places: map[string]place{}}
+	f := &Fleet{cfg: cfg, spawner: newSpawner(environment(os.Environ(), len(cfg.Topology.Clusters), isOwn(cfg.Command))), nodes: map[string]*node{}, places: map[string]place{}}
 	ids := cfg.Topology.Nodes()
 	if err := f.prepare(len(ids)); err != nil {
 		f.Stop()

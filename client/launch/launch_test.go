@@ -507,13 +507,15 @@ func TestParseCommand(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	for _, c := range []struct {
 		leaders int
+		own     bool
 		want    string
 	}{
-		{1, fmt.Sprint(runtime.NumCPU())},
-		{10 * runtime.NumCPU(), "1"},
+		{1, false, fmt.Sprint("GOMEMLIMIT=512MiB GOMAXPROCS=", runtime.NumCPU())},
+		{10 * runtime.NumCPU(), false, "GOMEMLIMIT=512MiB GOMAXPROCS=1"},
+		{10 * runtime.NumCPU(), true, "GOMEMLIMIT=144MiB GOMAXPROCS=1"},
 	} {
-		got := strings.Join(environment([]string{"A=1", "GOGC=50"}, c.leaders), " ")
-		if want := "A=1 GOGC=50 GOMEMLIMIT=512MiB GOMAXPROCS=" + c.want; got != want {
+		got := strings.Join(environment([]string{"A=1", "GOGC=50"}, c.leaders, c.own), " ")
+		if want := "A=1 GOGC=50 " + c.want; got != want {
 			t.Errorf("environment for %d leaders is %q, want %q", c.leaders, got, want)
 		}
 	}
