@@ -37,6 +37,7 @@ type Waiter struct {
 	Owner any
 
 	queued bool
+	slots  [2]*slot // of Items, while it waits
 }
 
 // Lock is a held lock.
@@ -55,6 +56,7 @@ type slot struct {
 	turns    int       // attempts under way that credit this item of another cluster
 	waiters  []*Waiter // in order of arrival, some of them gone
 	gone     int       // how many of them wait no longer
+	intras   int       // how many of those that wait are WaitIntra
 }
 
 // waiting is how many wait.
@@ -75,6 +77,7 @@ type Locks struct {
 	urgentAfter ids.Duration
 	maxWaiters  int
 	held        int
+	scratch     []*Waiter // reused by Grant
 }
 
 // NewLocks returns an empty table. An intra-shard waiter older than urgentAfter
@@ -114,6 +117,9 @@ const overdue = 5
 // standBack reports whether a lock request of this age must let a starving
 // intra-shard transfer go first.
 func (l *Locks) standBack(s *slot, age ids.Age, now ids.Time) bool {
+	if s.intras == 0 {
+		return false
+	}
 	for _, w := range s.waiters {
 		if w.Kind != WaitIntra || !w.queued {
 			continue
@@ -127,13 +133,10 @@ func (l *Locks) standBack(s *slot, age ids.Age, now ids.Time) bool {
 }
 
 // mayStart reports whether a request at step 0 may have its sender's lock and the
-// turn at its receiver.
-func (l *Locks) mayStart(from, to int64, age ids.Age, now ids.Time) bool {
-	if s := l.slots[from]; s != nil && (s.held || s.released || l.standBack(s, age, now)) {
-		return false
-	}
-	s := l.slots[to]
-	return s == nil || s.turns == 0
+// turn at its receiver; nil is the slot of an item that nobody holds or waits for.
+func (l *Locks) mayStart(from, to *slot, age ids.Age, now ids.Time) bool {
+	return (to == nil || to.turns == 0) &&
+		(from == nil || !from.held && !from.released && !l.standBack(from, age, now))
 }
 
 // TryStart takes the sender's lock and the turn at the receiver for a cross-shard
@@ -143,7 +146,7 @@ func (l *Locks) mayStart(from, to int64, age ids.Age, now ids.Time) bool {
 // hold nothing. The caller names the attempt with SetTxn, and gives the turn back
 // with EndTurn.
 func (l *Locks) TryStart(from, to int64, age ids.Age, now ids.Time) bool {
-	if !l.mayStart(from, to, age, now) {
+	if !l.mayStart(l.slots[from], l.slots[to], age, now) {
 		return false
 	}
 	l.lock(from, ids.Txn{}, age, now)
@@ -233,9 +236,13 @@ func (l *Locks) Wait(w *Waiter, now ids.Time) Verdict {
 	}
 	w.Since = now
 	w.queued = true
-	for _, item := range w.Items {
+	for i, item := range w.Items {
 		s := l.slot(item)
+		w.slots[i] = s // it stays in the table as long as somebody waits
 		s.waiters = append(s.waiters, w)
+		if w.Kind == WaitIntra {
+			s.intras++
+		}
 	}
 	return Waiting
 }
@@ -260,8 +267,12 @@ func (l *Locks) Cancel(w *Waiter) {
 		return
 	}
 	w.queued = false
-	for _, item := range w.Items {
-		s := l.slots[item]
+	for i, item := range w.Items {
+		s := w.slots[i]
+		w.slots[i] = nil
+		if w.Kind == WaitIntra {
+			s.intras--
+		}
 		if s.gone++; 2*s.gone > len(s.waiters) {
 			s.sweep()
 		}
@@ -305,15 +316,19 @@ func (l *Locks) Grant(item int64, now ids.Time) Granted {
 	}
 	s.released = false
 	s.sweep()
-	for _, w := range slices.Clone(s.waiters) {
+	// Whoever is cancelled leaves s.waiters.
+	l.scratch = append(l.scratch[:0], s.waiters...)
+	for _, w := range l.scratch {
 		if (w.Kind == WaitRead || w.Kind == WaitIntra) && l.Free(w.Items...) {
 			l.Cancel(w)
 			g.Proceed = append(g.Proceed, w)
 		}
 	}
-	s.sweep()
 	var prepare, start *Waiter
-	for _, w := range slices.Clone(s.waiters) {
+	for _, w := range l.scratch {
+		if !w.queued {
+			continue
+		}
 		switch w.Kind {
 		case WaitPrepare:
 			if l.standBack(s, w.Age, now) {
@@ -324,11 +339,12 @@ func (l *Locks) Grant(item int64, now ids.Time) Granted {
 				prepare = w
 			}
 		case WaitStart:
-			if (start == nil || w.Age.Older(start.Age)) && l.mayStart(w.Items[0], w.Items[1], w.Age, now) {
+			if (start == nil || w.Age.Older(start.Age)) && l.mayStart(w.slots[0], w.slots[1], w.Age, now) {
 				start = w
 			}
 		}
 	}
+	clear(l.scratch)
 	switch {
 	case prepare != nil:
 		l.Cancel(prepare)
