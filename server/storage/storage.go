@@ -33,10 +33,12 @@ import (
 const FormatVersion = 1
 
 // Sizes of Pebble's caches. A node reads its log only when it starts, so both
-// may be small; nine nodes share one machine.
+// may be small; nine nodes share one machine. But a mem table should hold more than
+// the entries between two checkpoints (50,000, some 10 MB): those that a checkpoint
+// drops while they are still in it are never written to a table.
 const (
 	cacheBytes    = 8 << 20
-	memTableBytes = 8 << 20
+	memTableBytes = 16 << 20
 )
 
 // Identity says whose data a directory holds.
