@@ -78,6 +78,11 @@ func (r *Run) enterRates(e *engine) {
 	if e.load.rate > 0 {
 		r.OfferedPerS = rate(r.Counts.definite() + r.Counts.Unknown)
 	}
+	for i, h := range r.record.byTime {
+		from := float64(i) * periodLength.Seconds()
+		r.OverTime = append(r.OverTime, Period{FromSeconds: from, LatencyMicros: percentiles(h),
+			CommittedPerS: float64(h.TotalCount()) / min(periodLength.Seconds(), r.Seconds-from)})
+	}
 }
 
 // repeated are the quantities that are stated over all repetitions.

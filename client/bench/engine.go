@@ -186,6 +186,11 @@ func (e *engine) run(ctx context.Context, h hooks) error {
 	if e.load.transactions == 0 {
 		e.finish = e.warmEnd + int64(e.load.duration)
 	}
+	if e.load.transactions == 0 && e.load.duration >= leastDivided {
+		for _, r := range e.recorders() {
+			r.divide(e.warmEnd, int64(periodLength))
+		}
+	}
 	if e.warmEnd == 0 {
 		h.begin()
 	}
@@ -353,19 +358,34 @@ func (e *engine) tick(ctx context.Context) {
 	}
 }
 
-// result joins what all workers recorded. REQUIRES: run has returned.
-func (e *engine) result() *recorder {
-	all := newRecorder(len(e.lanes))
+// A window of at least leastDivided is also told by periods of periodLength, so that
+// one sees whether the bank slows down.
+const (
+	leastDivided = 2 * time.Minute
+	periodLength = time.Minute
+)
+
+// recorders are those of all workers.
+func (e *engine) recorders() (all []*recorder) {
 	for _, l := range e.lanes {
-		all.merge(l.record)
+		all = append(all, l.record)
 	}
 	for _, l := range e.readLanes {
-		all.merge(l.record)
+		all = append(all, l.record)
 	}
 	for i, c := range e.callers {
 		if i < callRecorders {
-			all.merge(c.record.recorder)
+			all = append(all, c.record.recorder)
 		}
+	}
+	return all
+}
+
+// result joins what all workers recorded. REQUIRES: run has returned.
+func (e *engine) result() *recorder {
+	all := newRecorder(len(e.lanes))
+	for _, r := range e.recorders() {
+		all.merge(r)
 	}
 	for _, o := range e.settler.committed {
 		all.commit(&o)

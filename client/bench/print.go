@@ -48,6 +48,15 @@ func (r *Result) print(w io.Writer) error {
 	}
 	row("lock hold", r.LockHoldMicros)
 	p.table(title, []string{"Kind", ">Count", ">p50", ">p90", ">p95", ">p99", ">p99.9", ">Max"}, rows)
+	rows = nil
+	for _, t := range r.OverTime {
+		if l := t.LatencyMicros; l != nil {
+			rows = append(rows, []string{fmt.Sprintf("%g s", t.FromSeconds), rate(t.CommittedPerS), optional(l.P50, duration), optional(l.P99, duration), optional(l.P99_9, duration), duration(l.Max)})
+		} else {
+			rows = append(rows, []string{fmt.Sprintf("%g s", t.FromSeconds), rate(0), "", "", "", ""})
+		}
+	}
+	p.table("Over time", []string{">From", ">Committed/s", ">p50", ">p99", ">p99.9", ">Max"}, rows)
 	if len(r.Faults) > 0 {
 		rows = nil
 		for _, f := range r.Faults {

@@ -42,6 +42,26 @@ type recorder struct {
 	// commits are all committed transfers that a cluster took part in, the
 	// warm-up's included, and those settled later.
 	commits []int64
+	// byTime are the latencies, of all kinds, of what committed in each period of the
+	// measured window, which begins at begin; a period of 0 is none.
+	begin, period int64
+	byTime        []*hdrhistogram.Histogram
+}
+
+// periodDigits keep percentiles of a period within 1 %, with little memory: every
+// worker has a histogram for each.
+const periodDigits = 2
+
+// divide makes the recorder tell periods of the window that begins then. Nothing
+// has been recorded yet.
+func (r *recorder) divide(begin, period int64) { r.begin, r.period = begin, period }
+
+// in returns the latencies of a period.
+func (r *recorder) in(period int) *hdrhistogram.Histogram {
+	for len(r.byTime) <= period {
+		r.byTime = append(r.byTime, hdrhistogram.New(1, maxLatency, periodDigits))
+	}
+	return r.byTime[period]
 }
 
 func newRecorder(clusters int) *recorder {
@@ -63,6 +83,9 @@ func (r *recorder) end(o *op, out outcome, now int64, inWindow bool) {
 		r.definiteInWindow++
 		if out == committed {
 			r.committedInWindow++
+			if r.period > 0 {
+				_ = r.in(int((now - r.begin) / r.period)).RecordValue(latencyOf(o.start, now)) // in range
+			}
 		}
 	}
 	if o.measured {
@@ -97,6 +120,9 @@ func (r *recorder) merge(other *recorder) {
 	}
 	for c := range r.commits {
 		r.commits[c] += other.commits[c]
+	}
+	for i, h := range other.byTime {
+		r.in(i).Merge(h)
 	}
 	r.definiteInWindow += other.definiteInWindow
 	r.committedInWindow += other.committedInWindow

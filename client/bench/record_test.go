@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -75,5 +76,37 @@ func TestRepetition(t *testing.T) {
 	r = repetition([]float64{9, 1, 8, 2, 7, 3, 6, 4, 5, 10})
 	if r.Median != 5.5 || r.Low == nil || *r.Low != 2 || *r.High != 9 {
 		t.Errorf("%+v, want the median 5.5 between 2 and 9", r)
+	}
+}
+
+func TestRecorderTellsPeriods(t *testing.T) {
+	const period = 1000_000
+	a, b := newRecorder(1), newRecorder(1)
+	for _, r := range []*recorder{a, b} {
+		r.divide(500_000, period)
+	}
+	end := func(r *recorder, start, now int64, inWindow bool, out outcome) {
+		r.end(&op{kind: intra, start: start, measured: true}, out, now, inWindow)
+	}
+	end(a, 0, 400_000, false, committed)
+	end(a, 400_000, 500_000, true, committed)
+	end(b, 1_400_000, 1_499_999, true, committed)
+	end(b, 1_400_000, 1_500_000, true, aborted)
+	end(b, 2_500_000, 2_900_000, true, committed)
+	all := newRecorder(1)
+	all.merge(a)
+	all.merge(b)
+	var counts, longest []int64
+	for _, h := range all.byTime {
+		counts, longest = append(counts, h.TotalCount()), append(longest, h.Max())
+	}
+	if !slices.Equal(counts, []int64{2, 0, 1}) {
+		t.Errorf("committed by period: %v, want [2 0 1]: neither the warm-up nor what was not committed", counts)
+	}
+	if len(longest) == 3 && (longest[0] != 100 || longest[2] < 396 || longest[2] > 404) {
+		t.Errorf("longest latencies %v µs, want 100 and, within 1 %%, 400", longest)
+	}
+	if len(newRecorder(1).byTime) != 0 {
+		t.Error("a recorder that was not told to has periods")
 	}
 }

@@ -72,6 +72,13 @@ type FaultResult struct {
 	FirstCommitMillis *float64 `json:"first_commit_ms,omitempty"`
 }
 
+// Period is a part of a long measured window.
+type Period struct {
+	FromSeconds   float64      `json:"from_s"`
+	CommittedPerS float64      `json:"committed_per_s"`
+	LatencyMicros *Percentiles `json:"latency_us,omitempty"` // of what committed in it
+}
+
 // Run is one repetition.
 type Run struct {
 	Verdict  string   `json:"verdict"`
@@ -115,6 +122,8 @@ type Run struct {
 	CommitsOK     *bool         `json:"commits_applied,omitempty"`
 	Faults        []FaultResult `json:"faults,omitempty"`
 	Floor         *Floor        `json:"floor,omitempty"`
+	// OverTime are the periods of a long window.
+	OverTime []Period `json:"over_time,omitempty"`
 
 	record *recorder
 	begun  time.Time

@@ -512,7 +512,7 @@ func TestEnvironment(t *testing.T) {
 	}{
 		{1, false, fmt.Sprint("GOMEMLIMIT=512MiB GOMAXPROCS=", runtime.NumCPU())},
 		{10 * runtime.NumCPU(), false, "GOMEMLIMIT=512MiB GOMAXPROCS=1"},
-		{10 * runtime.NumCPU(), true, "GOMEMLIMIT=144MiB GOMAXPROCS=1"},
+		{10 * runtime.NumCPU(), true, "GOMEMLIMIT=128MiB GOMAXPROCS=1"},
 	} {
 		got := strings.Join(environment([]string{"A=1", "GOGC=50"}, c.leaders, c.own), " ")
 		if want := "A=1 GOGC=50 " + c.want; got != want {

@@ -25,7 +25,7 @@ import (
 func nodeVariables(leaders int, own bool) [][2]string {
 	memory := "512MiB"
 	if own {
-		memory = "144MiB"
+		memory = "128MiB"
 	}
 	return [][2]string{
 		{"GOGC", "400"},

@@ -14,6 +14,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 exec </dev/null
 
+# The reports name the commit.
+GOFLAGS=-buildvcs=true make build
 REPEAT=${REPEAT:-6} DURATION=${DURATION:-5s} WARMUP=${WARMUP:-1s} OUT=${OUT:-results/measure}
 mkdir -p "$OUT/tables"
 
@@ -111,29 +113,38 @@ faults() {
 			awk -v f="$f" '{v[NR]=$1} END {printf "%s: %d leaders failed, first commit after %.0f ms at the median, %.0f ms at most\n", f, NR, v[int((NR+1)/2)], v[NR]}'
 	done >"$OUT/tables/faults.txt"
 }
-# memory SECONDS DIR says every so often what nodes take, as long as the job in the
-# background runs.
-memory() {
-	local run=$!
-	while sleep "$1" && kill -0 $run 2>/dev/null; do
-		date -u +%H:%M:%S
-		ps -C server -o rss= | sort -n | awk '{s+=$1; m=$1} END {printf "memory of the nodes %d MiB, of the largest %d MiB\n", s/1024, m/1024}'
-		du -sm "$2"/bench/2*/data | awk '{print "disk " $1 " MiB"}'
+# watched EXPERIMENT SECONDS FLAG... runs a benchmark, and says every so often what its
+# nodes take. They serve their metrics, on addresses that their logs name.
+watched() {
+	local name=$1 every=$2 run
+	shift 2
+	bin/client bench "$@" --results "$OUT/$name" \
+		--node-cmd "$PWD/bin/server --id {id} --listen {listen} --data {data} --metrics 127.0.0.1:0" >"$OUT/$name.txt" 2>&1 &
+	run=$!
+	while sleep "$every" && kill -0 $run 2>/dev/null; do
+		ps --ppid $run -o rss= | sort -n | awk -v at="$(date -u +%H:%M:%S)" '{s+=$1; m=$1} END {printf "%s  memory of the nodes %d MiB, of the largest %d MiB", at, s/1024, m/1024}'
+		du -sm "$OUT/$name"/bench/latest/data "$OUT/$name"/bench/2*/data 2>/dev/null | awk 'NR == 1 {printf ", disk %d MiB", $1}'
+		grep -ho 'serves metrics on .*' "$OUT/$name"/bench/2*/nodes/*.log | awk '{print $4}' | while read -r address; do
+			curl -sm 5 "http://$address/metrics" | awk '$1 == "go_goroutines" {print $2}'
+		done | sort -n | awk '{s+=$1; m=$1} END {printf ", goroutines %d, of one node at most %d\n", s, m}'
 	done
 	wait $run || echo "exit $?"
+	sed -n '/^Runs/,$p' "$OUT/$name.txt"
 }
 # One follower of each cluster is cut off for the whole run.
 follower() {
-	bin/client bench --duration 120s --fail n2@1s --fail n5@1s --fail n8@1s --results "$OUT/follower" >"$OUT/follower.txt" 2>&1 &
-	memory 15 "$OUT/follower" >"$OUT/tables/follower.txt"
+	watched follower 15 --duration 120s --fail n2@1s --fail n5@1s --fail n8@1s >"$OUT/tables/follower.txt"
+}
+# Ten minutes of full load.
+full() {
+	watched full 60 --duration 10m >"$OUT/tables/full.txt"
 }
 endurance() {
 	local peak
 	peak=$(bin/client bench --cross 20 --read 10 --repeat 3 --duration 5s --json --results "$OUT/peak" 2>/dev/null |
 		awk '/"repeated"/{r=1} r && /"committed_per_s"/{c=1} c && /"median"/{gsub(/[^0-9.]/, ""); print int($0); exit}')
 	echo "peak $peak/s" >"$OUT/tables/endurance.txt"
-	bin/client bench --cross 20 --read 10 --rate $((peak * 8 / 10)) --duration "${ENDURANCE:-20m}" --results "$OUT/endurance" >"$OUT/endurance.txt" 2>&1 &
-	memory 60 "$OUT/endurance" >>"$OUT/tables/endurance.txt"
+	watched endurance 60 --cross 20 --read 10 --rate $((peak * 8 / 10)) --duration "${ENDURANCE:-20m}" >>"$OUT/tables/endurance.txt"
 }
 
 # The server of BASE and this one, in turn.
@@ -168,7 +179,7 @@ compare() {
 	go tool -modfile=internal/tools/go.mod benchstat base="$OUT/compare-base.txt" new="$OUT/compare-new.txt" >"$OUT/tables/compare.txt"
 }
 
-for experiment in "${@:-targets clients rate cross skew size clusters reads faults follower endurance}"; do
+for experiment in "${@:-targets clients rate cross skew size clusters reads faults follower full endurance}"; do
 	for name in $experiment; do
 		echo "$(date -u +%H:%M:%S) $name, load average $(cut -d' ' -f1 /proc/loadavg)"
 		"$name"
