@@ -14,8 +14,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 exec </dev/null
 
-# The reports name the commit.
-GOFLAGS=-buildvcs=true make build
+# The reports name the commit, where git can tell it.
+GOFLAGS="${GOFLAGS:-} -buildvcs=true" make build || make build
 REPEAT=${REPEAT:-6} DURATION=${DURATION:-5s} WARMUP=${WARMUP:-1s} OUT=${OUT:-results/measure}
 mkdir -p "$OUT/tables"
 
@@ -113,6 +113,14 @@ faults() {
 			awk -v f="$f" '{v[NR]=$1} END {printf "%s: %d leaders failed, first commit after %.0f ms at the median, %.0f ms at most\n", f, NR, v[int((NR+1)/2)], v[NR]}'
 	done >"$OUT/tables/faults.txt"
 }
+# sample PID DIR says what the nodes of a driver take now.
+sample() {
+	ps --ppid "$1" -o rss= | sort -n | awk -v at="$(date -u +%H:%M:%S)" '{s+=$1; m=$1} END {printf "%s  memory of the nodes %d MiB, of the largest %d MiB", at, s/1024, m/1024}'
+	du -sm "$2/data" 2>/dev/null | awk '{printf ", disk %d MiB", $1}'
+	grep -ho 'serves metrics on .*' "$2"/nodes/*.log | awk '{print $4}' | while read -r address; do
+		curl -sm 5 "http://$address/metrics" | awk '$1 == "go_goroutines" {print $2}'
+	done | sort -n | awk '{s+=$1; m=$1} END {printf ", goroutines %d, of one node at most %d\n", s, m}'
+}
 # watched EXPERIMENT SECONDS FLAG... runs a benchmark, and says every so often what its
 # nodes take. They serve their metrics, on addresses that their logs name.
 watched() {
@@ -121,14 +129,13 @@ watched() {
 	bin/client bench "$@" --results "$OUT/$name" \
 		--node-cmd "$PWD/bin/server --id {id} --listen {listen} --data {data} --metrics 127.0.0.1:0" >"$OUT/$name.txt" 2>&1 &
 	run=$!
+	# shellcheck disable=SC2064
+	trap "kill $run 2>/dev/null" EXIT # an interrupt ends the nodes too
 	while sleep "$every" && kill -0 $run 2>/dev/null; do
-		ps --ppid $run -o rss= | sort -n | awk -v at="$(date -u +%H:%M:%S)" '{s+=$1; m=$1} END {printf "%s  memory of the nodes %d MiB, of the largest %d MiB", at, s/1024, m/1024}'
-		du -sm "$OUT/$name"/bench/latest/data "$OUT/$name"/bench/2*/data 2>/dev/null | awk 'NR == 1 {printf ", disk %d MiB", $1}'
-		grep -ho 'serves metrics on .*' "$OUT/$name"/bench/2*/nodes/*.log | awk '{print $4}' | while read -r address; do
-			curl -sm 5 "http://$address/metrics" | awk '$1 == "go_goroutines" {print $2}'
-		done | sort -n | awk '{s+=$1; m=$1} END {printf ", goroutines %d, of one node at most %d\n", s, m}'
+		sample $run "$OUT/$name/bench/latest" || true # what ends or vanishes meanwhile
 	done
 	wait $run || echo "exit $?"
+	trap - EXIT
 	sed -n '/^Runs/,$p' "$OUT/$name.txt"
 }
 # One follower of each cluster is cut off for the whole run.
@@ -162,7 +169,7 @@ compare() {
 			for v in base new; do
 				# shellcheck disable=SC2086
 				bin/client bench --duration "$DURATION" --warmup "$WARMUP" $flags --results "$OUT/compare" \
-					--node-cmd "$([ $v = base ] && echo "${BASE_ENV:-}") $OUT/server.$v --id {id} --listen {listen} --data {data}" >>"$OUT/compare.txt" 2>&1 ||
+					--node-cmd "$([ $v = base ] && echo "${BASE_ENV:-env GOMEMLIMIT=512MiB}" || echo env GOMEMLIMIT=128MiB) $OUT/server.$v --id {id} --listen {listen} --data {data}" >>"$OUT/compare.txt" 2>&1 ||
 					echo "  compare $name: exit $?, see $OUT/compare.txt" >&2
 				sed "s/^BenchmarkTransfers[^ \t]*/Benchmark$name/" "$OUT/compare/bench/latest/gobench.txt" >>"$OUT/compare-$v.txt"
 			done
