@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +16,9 @@ import (
 // threads that it has.
 func TestRunInBackground(t *testing.T) {
 	const role = "SCHEDULE_TEST_PID"
+	if attr, err := unix.SchedGetAttr(0, 0); os.Getenv(role) == "" && (err != nil || attr.Policy != unix.SCHED_NORMAL) {
+		t.Skip("this machine runs the test with a policy of its own")
+	}
 	for _, c := range []struct {
 		processors, slack string
 	}{
@@ -34,6 +38,7 @@ func TestRunInBackground(t *testing.T) {
 	if os.Getenv(role) == "" {
 		return
 	}
+	runtime.LockOSThread() // main has its thread from the beginning
 	if err := runInBackground(); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,12 @@ const (
 // gcPercent is that of the driver, which shares the machine with the nodes: it holds
 // little and makes much garbage, a tenth of its time with unary calls if it collects
 // as often as is usual.
-const gcPercent = 800
+// Beyond memoryLimit it collects as often as it must. The echo process of the floor
+// does the same, for the floor is what is best.
+const (
+	gcPercent   = 800
+	memoryLimit = 1 << 30
+)
 
 // Command is `client bench`, filled in by the command line.
 type Command struct {
@@ -99,6 +104,9 @@ type Env struct {
 func (c *Command) Run(ctx context.Context, env Env) (exitCode int, err error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
 	}
 	if c.EchoServer {
 		if err := serveEcho(env.Stdin, env.Stdout); err != nil {

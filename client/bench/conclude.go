@@ -78,10 +78,14 @@ func (r *Run) enterRates(e *engine) {
 	if e.load.rate > 0 {
 		r.OfferedPerS = rate(r.Counts.definite() + r.Counts.Unknown)
 	}
-	for i, h := range r.record.byTime {
-		from := float64(i) * periodLength.Seconds()
+	if r.record.period == 0 {
+		return
+	}
+	period := time.Duration(r.record.period).Seconds()
+	for i := 0; float64(i)*period < r.Seconds; i++ {
+		from, h := float64(i)*period, r.record.in(i)
 		r.OverTime = append(r.OverTime, Period{FromSeconds: from, LatencyMicros: percentiles(h),
-			CommittedPerS: float64(h.TotalCount()) / min(periodLength.Seconds(), r.Seconds-from)})
+			CommittedPerS: float64(h.TotalCount()) / min(period, r.Seconds-from)})
 	}
 }
 

@@ -188,7 +188,7 @@ func (e *engine) run(ctx context.Context, h hooks) error {
 	}
 	if e.load.transactions == 0 && e.load.duration >= leastDivided {
 		for _, r := range e.recorders() {
-			r.divide(e.warmEnd, int64(periodLength))
+			r.divide(e.warmEnd, int64(e.load.period()))
 		}
 	}
 	if e.warmEnd == 0 {
@@ -358,12 +358,16 @@ func (e *engine) tick(ctx context.Context) {
 	}
 }
 
-// A window of at least leastDivided is also told by periods of periodLength, so that
-// one sees whether the bank slows down.
+// A window of at least leastDivided is also told by periods, so that one sees whether
+// the bank slows down: by whole minutes, as few as make at most maxPeriods.
 const (
 	leastDivided = 2 * time.Minute
-	periodLength = time.Minute
+	maxPeriods   = 120
 )
+
+func (l *load) period() time.Duration {
+	return time.Duration(math.Ceil(l.duration.Minutes()/maxPeriods)) * time.Minute
+}
 
 // recorders are those of all workers.
 func (e *engine) recorders() (all []*recorder) {

@@ -121,6 +121,9 @@ func (r *recorder) merge(other *recorder) {
 	for c := range r.commits {
 		r.commits[c] += other.commits[c]
 	}
+	if other.period > 0 {
+		r.divide(other.begin, other.period)
+	}
 	for i, h := range other.byTime {
 		r.in(i).Merge(h)
 	}

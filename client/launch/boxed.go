@@ -66,7 +66,7 @@ func (f *Fleet) startBoxed(id, address, data, log string) (process, error) {
 	}
 	p, err := sandbox.Start(sandbox.Step{
 		Policy: f.cfg.Sandbox, Args: args, Log: log, Data: data, Sockets: f.sockets,
-		Env: nodeEnvironment(os.Environ(), len(f.cfg.Topology.Clusters), isOwn(f.cfg.Command)), OwnNetwork: f.cfg.Listen == ListenUnix,
+		Env: nodeEnvironment(os.Environ(), len(f.cfg.Topology.Clusters), memoryOf(f.cfg.Command, f.cfg.Topology)), OwnNetwork: f.cfg.Listen == ListenUnix,
 	})
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -105,7 +106,16 @@ func DefaultCommand() ([]string, error) {
 // isOwn reports whether a command starts our own server.
 func isOwn(command []string) bool {
 	own, err := DefaultCommand()
-	return err == nil && command[0] == own[0]
+	if err != nil {
+		return false
+	}
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		return false
+	}
+	a, errA := os.Stat(path)
+	b, errB := os.Stat(own[0])
+	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
 // Start starts all nodes at once and returns when every one of them serves. On
@@ -131,7 +141,7 @@ func Start(ctx context.Context, cfg Config) (*Fleet, error) {
 			return nil, err
 		}
 	}
-	f := &Fleet{cfg: cfg, spawner: newSpawner(environment(os.Environ(), len(cfg.Topology.Clusters), isOwn(cfg.Command))), nodes: map[string]*node{}, places: map[string]place{}}
+	f := &Fleet{cfg: cfg, spawner: newSpawner(environment(os.Environ(), len(cfg.Topology.Clusters), memoryOf(cfg.Command, cfg.Topology))), nodes: map[string]*node{}, places: map[string]place{}}
 	ids := cfg.Topology.Nodes()
 	if err := f.prepare(len(ids)); err != nil {
 		f.Stop()

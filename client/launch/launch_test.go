@@ -507,16 +507,40 @@ func TestParseCommand(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	for _, c := range []struct {
 		leaders int
-		own     bool
+		memory  int64
 		want    string
 	}{
-		{1, false, fmt.Sprint("GOMEMLIMIT=512MiB GOMAXPROCS=", runtime.NumCPU())},
-		{10 * runtime.NumCPU(), false, "GOMEMLIMIT=512MiB GOMAXPROCS=1"},
-		{10 * runtime.NumCPU(), true, "GOMEMLIMIT=128MiB GOMAXPROCS=1"},
+		{1, foreignMemory, fmt.Sprint("GOMEMLIMIT=512MiB GOMAXPROCS=", runtime.NumCPU())},
+		{10 * runtime.NumCPU(), foreignMemory, "GOMEMLIMIT=512MiB GOMAXPROCS=1"},
+		{10 * runtime.NumCPU(), ownMemory, "GOMEMLIMIT=128MiB GOMAXPROCS=1"},
 	} {
-		got := strings.Join(environment([]string{"A=1", "GOGC=50"}, c.leaders, c.own), " ")
+		got := strings.Join(environment([]string{"A=1", "GOGC=50"}, c.leaders, c.memory), " ")
 		if want := "A=1 GOGC=50 " + c.want; got != want {
 			t.Errorf("environment for %d leaders is %q, want %q", c.leaders, got, want)
 		}
+	}
+}
+
+func TestMemory(t *testing.T) {
+	large, err := topology.Uniform(2, 3, 20_000_000, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := memoryOf([]string{"sh", "-c", "true"}, large); got != foreignMemory {
+		t.Errorf("another program gets %d bytes, want %d", got, foreignMemory)
+	}
+	// Beside the test lies no server, so a link to the program that is asked for
+	// stands in for it.
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := filepath.Join(filepath.Dir(self), "server")
+	if err := os.Symlink("/bin/sh", server); err != nil {
+		t.Skip(err)
+	}
+	defer os.Remove(server)
+	if got, want := memoryOf([]string{"sh", "-c", "true"}, large), int64(ownMemory+10_000_000*ownItemMemory); got != want {
+		t.Errorf("our server gets %d bytes for ten million items in a cluster, want %d", got, want)
 	}
 }

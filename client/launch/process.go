@@ -14,24 +14,43 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+
+	"paxbank/internal/topology"
 )
 
 // nodeVariables are set for nodes, unless the user set them, when so many of them
 // may be busy at the same time: one of each cluster leads. Nodes and driver share a
 // small machine: fewer collections, but a bounded heap; and no more threads that
 // look for work than there are processors for them, since every message would wake
-// one that finds nothing to do. Of our own server it is known that a third of the
-// smaller bound is in use under full load; of somebody else's it is not.
-func nodeVariables(leaders int, own bool) [][2]string {
-	memory := "512MiB"
-	if own {
-		memory = "128MiB"
-	}
+// one that finds nothing to do.
+func nodeVariables(leaders int, memory int64) [][2]string {
 	return [][2]string{
 		{"GOGC", "400"},
-		{"GOMEMLIMIT", memory},
+		{"GOMEMLIMIT", fmt.Sprintf("%dMiB", memory>>20)},
 		{"GOMAXPROCS", strconv.Itoa(max(1, runtime.NumCPU()/leaders))},
 	}
+}
+
+// The memory that Go may use in a node before it collects more often. Of our own
+// server it is known that it has less than half of ownMemory in use under full load,
+// and how much its items take: balances, two checkpoints of them, and what the last
+// of these outgrew while it was made. Of somebody else's nothing is known.
+const (
+	foreignMemory = 512 << 20
+	ownMemory     = 128 << 20
+	ownItemMemory = 64
+)
+
+// memoryOf is what a node that command starts may use in a bank of this shape.
+func memoryOf(command []string, t *topology.Topology) int64 {
+	if !isOwn(command) {
+		return foreignMemory
+	}
+	items := make([]int64, len(t.Clusters))
+	for _, r := range t.Items.Ranges {
+		items[r.Cluster] += r.Last - r.First + 1
+	}
+	return ownMemory + ownItemMemory*slices.Max(items)
 }
 
 // process is one running node, contained or not.
@@ -117,8 +136,8 @@ func (s *spawner) start(args []string, log string) (process, error) {
 }
 
 // environment is env with what nodes need beside it.
-func environment(env []string, leaders int, own bool) []string {
-	for _, e := range nodeEnvironment(env, leaders, own) {
+func environment(env []string, leaders int, memory int64) []string {
+	for _, e := range nodeEnvironment(env, leaders, memory) {
 		if !slices.Contains(env, e) {
 			env = append(env, e)
 		}
@@ -128,8 +147,8 @@ func environment(env []string, leaders int, own bool) []string {
 
 // nodeEnvironment is what nodes need: as the user set it in env, or as is best
 // here.
-func nodeEnvironment(env []string, leaders int, own bool) []string {
-	variables := nodeVariables(leaders, own)
+func nodeEnvironment(env []string, leaders int, memory int64) []string {
+	variables := nodeVariables(leaders, memory)
 	needs := make([]string, len(variables))
 	for i, kv := range variables {
 		needs[i] = kv[0] + "=" + kv[1]
