@@ -60,7 +60,7 @@ type question struct {
 // ask reads the command line.
 func ask(args []string, stderr io.Writer) (*question, error) {
 	q := &question{machines: numbers{3, 10, 30, 100, 300}, crosses: numbers{0, 20, 100},
-		measured: measured{rates: rates{{0, 319_499}, {100, 24_868}}}}
+		measured: measured{rates: rates{{0, 253_342}, {20, 64_096}, {100, 20_281}}}}
 	fs := flag.NewFlagSet("scale capacity", flag.ContinueOnError)
 	fs.Var(&q.machines, "machines", "numbers of machines")
 	fs.Var(&q.crosses, "cross", "cross-shard shares, in per cent of the transfers")
@@ -68,19 +68,19 @@ func ask(args []string, stderr io.Writer) (*question, error) {
 	fs.IntVar(&q.leads, "leads", 1, "clusters that each machine leads; all their other nodes are on other machines")
 	fs.IntVar(&q.cores, "cores", 4, "processors of a machine")
 	fs.Float64Var(&q.busy, "busy", 0.7, "part of them that may be busy")
-	fs.Float64Var(&q.cpu, "cpu-us", 6.1, "CPU of an intra-shard transfer on all nodes together, µs")
-	fs.Float64Var(&q.crossCPU, "cross-cpu-us", 77, "CPU of a cross-shard transfer on all nodes together, µs")
+	fs.Float64Var(&q.cpu, "cpu-us", 7.2, "CPU of an intra-shard transfer on all nodes together, µs")
+	fs.Float64Var(&q.crossCPU, "cross-cpu-us", 94.6, "CPU of a cross-shard transfer on all nodes together, µs")
 	fs.Float64Var(&q.ownerCPU, "owner-us", 0.8, "CPU of an intra-shard transfer in the leader's one loop, µs")
 	fs.Float64Var(&q.envelopeCPU, "envelope-us", 20, "CPU of sending and receiving an envelope between nodes, µs")
-	fs.Float64Var(&q.fsync, "fsync-us", 301, "time of a synced write, µs")
+	fs.Float64Var(&q.fsync, "fsync-us", 148, "time of a synced write, µs")
 	fs.Float64Var(&q.rtt, "rtt-us", 200, "time of a round trip between two machines, µs")
 	fs.Float64Var(&q.megabits, "mbit", 10_000, "what a machine can send, Mbit/s")
 	fs.IntVar(&q.underWay, "under-way", 1024, "transfers under way in every cluster")
 	fs.IntVar(&q.here, "measured-clusters", 3, "clusters of the bank whose CPU was measured")
 	fs.IntVar(&q.measured.cores, "measured-cores", 2, "processors of the one machine that was measured")
 	fs.Var(&q.measured.rates, "measured", "transfers/s there, by cross-shard share in per cent")
-	fs.Float64Var(&q.measured.alone, "measured-alone-us", 690, "time of an intra-shard transfer that was alone there, µs")
-	fs.Float64Var(&q.measured.across, "measured-cross-alone-us", 2470, "time of a cross-shard transfer that was alone there, µs")
+	fs.Float64Var(&q.measured.alone, "measured-alone-us", 552, "time of an intra-shard transfer that was alone there, µs")
+	fs.Float64Var(&q.measured.across, "measured-cross-alone-us", 1610, "time of a cross-shard transfer that was alone there, µs")
 	fs.StringVar(&q.csvFile, "csv", "", "write the table to this file too")
 	if err := parse(fs, args, stderr); err != nil {
 		return nil, err

@@ -107,7 +107,7 @@ func TestCapacity(t *testing.T) {
 // TestCapacityOfSingleNodes: what does not exist is no bound.
 func TestCapacityOfSingleNodes(t *testing.T) {
 	code, out, stderr := play(t, "capacity", "-nodes", "1", "-machines", "1", "-cross", "0", "-under-way", "4")
-	if want := " 1 | 1 | 1 | 0 | 459,000 | 875,000 | 8,860 | | 7,980 | 7,980 | under way | 0.501\n"; code != 0 || !strings.Contains(out, want) {
+	if want := " 1 | 1 | 1 | 0 | 389,000 | 875,000 | 18,000 | | 11,500 | 11,500 | under way | 0.348\n"; code != 0 || !strings.Contains(out, want) {
 		t.Errorf("exit code %d, %s; no %q in\n%s", code, stderr, want, out)
 	}
 }
