@@ -512,7 +512,7 @@ func TestEnvironment(t *testing.T) {
 	}{
 		{1, foreignMemory, fmt.Sprint("GOMEMLIMIT=512MiB GOMAXPROCS=", runtime.NumCPU())},
 		{10 * runtime.NumCPU(), foreignMemory, "GOMEMLIMIT=512MiB GOMAXPROCS=1"},
-		{10 * runtime.NumCPU(), ownMemory, "GOMEMLIMIT=128MiB GOMAXPROCS=1"},
+		{10 * runtime.NumCPU(), ownMemory, "GOMEMLIMIT=112MiB GOMAXPROCS=1"},
 	} {
 		got := strings.Join(environment([]string{"A=1", "GOGC=50"}, c.leaders, c.memory), " ")
 		if want := "A=1 GOGC=50 " + c.want; got != want {

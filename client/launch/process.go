@@ -37,7 +37,7 @@ func nodeVariables(leaders int, memory int64) [][2]string {
 // of these outgrew while it was made. Of somebody else's nothing is known.
 const (
 	foreignMemory = 512 << 20
-	ownMemory     = 128 << 20
+	ownMemory     = 112 << 20
 	ownItemMemory = 64
 )
 
