@@ -40,7 +40,7 @@ func TestAsNobody(t *testing.T) {
 	}
 	cmd := exec.Command(self, "-test.v", "-test.timeout=2m", "-test.run=^("+strings.Join([]string{
 		"TestProgramEnds", "TestEnvironmentIsClean", "TestHiddenFilesAreHidden", "TestNobodyWritesOutside", "TestNoNetworkButLoopback",
-		"TestMemoryHog", "TestForkBomb", "TestNobodyIsLeftBehind", "TestSignalsReachTheProgram", "TestDriverIsKilled", "TestWorker",
+		"TestMemoryHog", "TestForkBomb", "TestTasksAreLimited", "TestNobodyIsLeftBehind", "TestSignalsReachTheProgram", "TestDriverIsKilled", "TestWorker",
 		"TestRequired",
 	}, "|")+")$")
 	cmd.Dir = dir

@@ -22,6 +22,10 @@ const initExit = 70
 // lastBreath bounds how long the init waits for what it has killed.
 const lastBreath = 2 * time.Second
 
+// initTasks times the tasks that programs may have is how many there may be before
+// the init cannot start another thread.
+const initTasks = 2
+
 // box is the init's view of its box.
 type box struct {
 	spec
@@ -83,13 +87,35 @@ func (b *box) begin() error {
 	if err := b.enter(); err != nil {
 		return err
 	}
-	if err := b.Limits.set(b.MaxTasks); err != nil {
+	if err := b.Limits.set(); err != nil {
 		return err
 	}
 	if err := b.seal(); err != nil {
 		return err
 	}
-	return b.start()
+	if b.MaxTasks == 0 {
+		return b.start()
+	}
+	if b.User != 0 { // its tasks are counted by themselves
+		if err := setTasks(b.MaxTasks, b.MaxTasks); err != nil {
+			return err
+		}
+		return b.start()
+	}
+	// Program and init have one user, so their tasks are counted together, and a Go
+	// program that cannot start a thread when it needs one ends at once. So the
+	// program reaches its limit when the init is far from its own.
+	own := initTasks * b.MaxTasks
+	if err := setTasks(b.MaxTasks, own); err != nil {
+		return err
+	}
+	if err := b.start(); err != nil {
+		return err
+	}
+	if err := setTasks(own, own); err != nil {
+		return err
+	}
+	return b.fixTasks() // so that the program cannot raise its limit to the init's
 }
 
 // start starts the program in a session of its own, so that it has no terminal.

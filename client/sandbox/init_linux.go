@@ -51,6 +51,21 @@ func ownUser(a *syscall.SysProcAttr, capabilities ...uintptr) {
 	a.AmbientCaps = capabilities
 }
 
+// fixTasks takes from the program what it may raise its limit of tasks to.
+func (b *box) fixTasks() error {
+	var r unix.Rlimit
+	err := unix.Prlimit(b.program, unix.RLIMIT_NPROC, nil, &r)
+	if err == nil {
+		lower(&r.Max, int64(b.MaxTasks))
+		lower(&r.Cur, int64(b.MaxTasks))
+		err = unix.Prlimit(b.program, unix.RLIMIT_NPROC, &r, nil)
+	}
+	if err != nil && !errors.Is(err, unix.ESRCH) { // it may have ended already
+		return fmt.Errorf("limiting the program's tasks: %w", err)
+	}
+	return nil
+}
+
 // closeOnExec keeps all of the init's files from the program, also those that the
 // driver itself was started with.
 func closeOnExec() {

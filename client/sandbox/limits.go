@@ -11,9 +11,8 @@ import (
 )
 
 // set sets the limits that the kernel watches, for this process and all that it
-// starts: no core dumps, open files, size of a file, processor time and, when
-// maxTasks is not 0, tasks of the user.
-func (l Limits) set(maxTasks int) error {
+// starts: no core dumps, open files, size of a file and processor time.
+func (l Limits) set() error {
 	limits := []struct {
 		what     string
 		resource int
@@ -23,7 +22,6 @@ func (l Limits) set(maxTasks int) error {
 		{"open files", unix.RLIMIT_NOFILE, int64(l.OpenFiles)},
 		{"the size of files", unix.RLIMIT_FSIZE, l.FileSize},
 		{"processor time", unix.RLIMIT_CPU, orNone(int64((l.CPU + time.Second - 1) / time.Second))},
-		{"tasks", unix.RLIMIT_NPROC, orNone(int64(maxTasks))},
 	}
 	for _, x := range limits {
 		if x.value < 0 {
@@ -39,6 +37,22 @@ func (l Limits) set(maxTasks int) error {
 		if err := syscall.Setrlimit(x.resource, &r); err != nil {
 			return fmt.Errorf("limiting %s: %w", x.what, err)
 		}
+	}
+	return nil
+}
+
+// setTasks limits the tasks of this process' user, for this process and all that it
+// starts: now, and what they may raise that to. What is lower already stays.
+func setTasks(now, most int) error {
+	var r syscall.Rlimit
+	if err := syscall.Getrlimit(unix.RLIMIT_NPROC, &r); err != nil {
+		return fmt.Errorf("limiting tasks: %w", err)
+	}
+	lower(&r.Max, int64(most))
+	r.Cur = r.Max
+	lower(&r.Cur, int64(now))
+	if err := syscall.Setrlimit(unix.RLIMIT_NPROC, &r); err != nil {
+		return fmt.Errorf("limiting tasks: %w", err)
 	}
 	return nil
 }

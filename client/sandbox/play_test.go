@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 // The test binary is the init of its boxes, and `TEST play ROLE…` a program that
@@ -44,6 +46,18 @@ func play(role string, args []string) {
 		for {
 			_ = exec.Command("sleep", args[0]).Start() // fails when there are too many
 		}
+	case "tasks": // may there be, and can it raise that?
+		var r syscall.Rlimit
+		// The init fixes the upper limit when it has started the program.
+		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if err := syscall.Getrlimit(unix.RLIMIT_NPROC, &r); err != nil || r.Cur == r.Max {
+				break
+			}
+		}
+		fmt.Print(r.Cur, " ", r.Max)
+		r.Max++
+		r.Cur++
+		fmt.Println(", raised:", syscall.Setrlimit(unix.RLIMIT_NPROC, &r))
 	case "dial": // exit code 3 when nobody answers
 		c, err := net.DialTimeout("tcp", args[0], 2*time.Second)
 		if err != nil {
