@@ -19,6 +19,11 @@ type Config struct {
 	// TellAfter: followers hear of what was chosen with the next ACCEPT, or so long
 	// afterwards by a COMMIT; 0: by a COMMIT at once, if no ACCEPT goes just then.
 	TellAfter ids.Duration
+	// SpareAfter: only as many followers as make a quorum with the leader are sent
+	// proposals and asked to confirm its leadership at once. The others, the spare
+	// ones, are sent so long afterwards what they lack, in one message; whoever
+	// answers first is prompt from then on. 0: nobody is spare.
+	SpareAfter ids.Duration
 	// ElectionMin: a follower campaigns after a random silence in
 	// [ElectionMin, 1.5·ElectionMin); a leader that heard no quorum for ElectionMin
 	// steps down.

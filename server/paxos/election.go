@@ -258,10 +258,16 @@ func (n *Node) lead(now ids.Time) {
 	}
 	n.framed, n.viewLast = first-1, n.log.end()
 	n.agreed, n.wanted = n.round, n.round
+	// Who has promised answers. Only these are enough, so the others are spare.
+	prompt := n.quorum - 1
 	for _, p := range n.peers {
 		*p = peer{
 			id: p.id, known: p.promised, commit: p.commit, heard: now, sentAt: now,
 			next: first, match: first - 1, round: n.round, sentRound: n.round,
+			spare: n.cfg.SpareAfter > 0 && (!p.promised || prompt == 0),
+		}
+		if !p.spare {
+			prompt--
 		}
 	}
 	n.frame(now)

@@ -44,6 +44,7 @@ func (n *Node) flushLeader(now ids.Time) {
 	if n.wanted > n.round && (n.agreed >= n.round || n.log.end() > n.framed) {
 		n.round = n.wanted
 	}
+	n.replaceUnfit(now)
 	n.frame(now)
 	// What is chosen goes with the next frame if there is one soon: nobody waits for
 	// it, and a message of its own wakes two processes.
@@ -51,7 +52,9 @@ func (n *Node) flushLeader(now ids.Time) {
 	for _, p := range n.peers {
 		switch {
 		case n.silent(now, p): // its heartbeats come by the timer
-		case p.sentRound < n.round:
+			p.spareAt = 0
+		case p.spare && n.spares(now, p):
+		case p.sentRound < n.round && n.agreed < n.round:
 			n.heartbeat(now, p)
 		case p.told < n.commit && due:
 			p.told = n.commit
@@ -84,7 +87,7 @@ func (n *Node) frame(now ids.Time) {
 		n.framed = last
 		n.runTo(last)
 		for _, p := range n.peers {
-			if p.next == first && n.maySend(now, p) {
+			if p.next == first && n.maySend(now, p) && (!p.spare || m.NewView) {
 				n.sendAccept(now, p, m, last)
 			}
 		}
@@ -145,6 +148,66 @@ func (n *Node) maySend(now ids.Time, p *peer) bool {
 	return !n.silent(now, p) && !n.needsCheckpoint(p) && p.next < p.match+1+n.cfg.MaxInFlight
 }
 
+// spares reports whether a spare follower is left alone for now. What it lacks it is
+// sent when it has lacked it for SpareAfter: then the entries of that time travel
+// in one frame, and a prompt follower that does not answer holds nothing up for long.
+func (n *Node) spares(now ids.Time, p *peer) bool {
+	switch lacks := p.next <= n.framed || n.agreed < n.round && p.sentRound < n.round; {
+	case !lacks:
+		p.spareAt = 0
+		return false
+	case p.spareAt == 0:
+		p.spareAt = now + ids.Time(n.cfg.SpareAfter)
+		return true
+	case now < p.spareAt:
+		return true
+	}
+	p.spareAt = 0
+	n.pump(now, p)
+	return false
+}
+
+// fit reports whether a follower can be expected to answer at once.
+func (n *Node) fit(now ids.Time, p *peer) bool {
+	return !n.silent(now, p) && !p.reset && !n.needsCheckpoint(p)
+}
+
+// replaceUnfit lets spare followers that are fit take the places of prompt ones that
+// are not.
+func (n *Node) replaceUnfit(now ids.Time) {
+	for _, p := range n.peers {
+		if p.spare || n.fit(now, p) {
+			continue
+		}
+		for _, q := range n.peers {
+			if q.spare && n.fit(now, q) {
+				n.replace(now, p, q)
+				break
+			}
+		}
+	}
+}
+
+// overtake lets a spare follower that has answered more than a prompt one, although
+// it was asked later, take that one's place.
+func (n *Node) overtake(now ids.Time, p *peer) {
+	if !p.spare {
+		return
+	}
+	for _, q := range n.peers {
+		if !q.spare && (q.match < p.match || q.match == p.match && q.round < p.round) {
+			n.replace(now, q, p)
+			return
+		}
+	}
+}
+
+// replace lets a spare follower take the place of a prompt one.
+func (n *Node) replace(now ids.Time, prompt, spare *peer) {
+	prompt.spare, spare.spare, spare.spareAt = true, false, 0
+	n.pump(now, spare)
+}
+
 // pump sends a follower what it was not sent yet.
 func (n *Node) pump(now ids.Time, p *peer) {
 	for p.next <= n.framed && n.maySend(now, p) {
@@ -185,12 +248,17 @@ func (n *Node) onReply(now ids.Time, p *peer, r reply) {
 	}
 	p.next = max(p.next, upTo+1)
 	fresh := p.gapAt == 0 || p.gapEnd != upTo || now >= p.gapAt+ids.Time(gapRetry)
-	if p.reset || r.gap && fresh {
+	rewound := p.reset || r.gap && fresh
+	if rewound {
 		p.next, p.reset = upTo+1, false
 		p.gapEnd, p.gapAt = upTo, now
 	}
 	n.repair(now, p)
-	n.pump(now, p)
+	n.overtake(now, p)
+	// A spare one that only lacks what is new gets it when it is due.
+	if !p.spare || rewound || p.next <= n.viewLast || p.next+n.cfg.MaxFrameEntries <= n.framed {
+		n.pump(now, p)
+	}
 }
 
 // quorumOf returns the highest value that a quorum has reached.

@@ -144,6 +144,8 @@ type peer struct {
 	told      uint64   // commit index it was told
 	round     uint64   // highest round it confirmed
 	sentRound uint64   // highest round it was asked about
+	spare     bool     // a quorum can do without its answer: it is asked later
+	spareAt   ids.Time // when it is sent what it lacks; 0: it lacks nothing
 	reset     bool     // its connection broke, or it was silent: rewind at its next answer
 	gapEnd    uint64   // the gap last repaired, and when
 	gapAt     ids.Time
@@ -354,6 +356,9 @@ func (n *Node) Wake() ids.Time {
 		}
 		for _, p := range n.peers {
 			sooner(p.sentAt + ids.Time(n.cfg.HeartbeatEvery))
+			if p.spareAt != 0 {
+				sooner(p.spareAt)
+			}
 		}
 		if len(n.peers) > 0 {
 			sooner(max(n.quorumHeard()+ids.Time(n.cfg.ElectionMin), n.graceEnd))

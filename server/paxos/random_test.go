@@ -44,9 +44,13 @@ func randomRun(t *testing.T, seed uint64) {
 	if r.IntN(2) == 0 {
 		c.checkpoint = 20 + r.Uint64N(100)
 	}
-	if r.IntN(2) == 0 {
-		c.resize(func(b *Config) { tighten(b, r) })
-	}
+	tight := r.IntN(2) == 0
+	c.resize(func(b *Config) {
+		b.SpareAfter = []ids.Duration{0, 10 * ms, 100 * ms}[r.IntN(3)]
+		if tight {
+			tighten(b, r)
+		}
+	})
 	healthy := c.delay
 	faults := func() {
 		c.loss, c.dup = 0, 0

@@ -42,7 +42,7 @@ func newWorld(t *testing.T, clusters, nodes int, items int64, change func(*topol
 		t.Fatal(err)
 	}
 	w := &world{t: t, topo: topo, lim: DefaultLimits(), now: 1_000_000_000, answers: map[uint64]Answer{}}
-	w.lim.TellAfter = 0 // settle lets no time pass
+	w.lim.TellAfter, w.lim.SpareAfter = 0, 0 // settle lets no time pass
 	w.nodes = append(w.nodes, nil)
 	if change != nil {
 		change(topo, &w.lim)

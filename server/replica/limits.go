@@ -18,6 +18,9 @@ type Limits struct {
 	// TellAfter: followers hear of what was chosen with the next ACCEPT, or so long
 	// afterwards by a COMMIT. Only who asks a follower what it holds could notice.
 	TellAfter ids.Duration
+	// SpareAfter: followers that a quorum can do without are sent proposals so long
+	// after the others.
+	SpareAfter ids.Duration
 	// ElectionMin: a follower that heard nothing for a random time in
 	// [ElectionMin, 1.5·ElectionMin) campaigns; a leader that heard no quorum for
 	// ElectionMin steps down. Streams lose nothing while they stand, so two
@@ -92,6 +95,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		HeartbeatEvery:  200 * Millisecond,
 		TellAfter:       2 * Millisecond,
+		SpareAfter:      10 * Millisecond,
 		ElectionMin:     480 * Millisecond,
 		FirstElection:   150 * Millisecond,
 		CheckpointEvery: 50_000,

@@ -90,6 +90,7 @@ func New(cfg Config, st paxos.Stable, now ids.Time) (*Replica, error) {
 		Nodes:           r.clusters[r.cluster],
 		HeartbeatEvery:  r.lim.HeartbeatEvery,
 		TellAfter:       r.lim.TellAfter,
+		SpareAfter:      r.lim.SpareAfter,
 		ElectionMin:     r.lim.ElectionMin,
 		FirstElection:   r.lim.FirstElection,
 		MaxFrameEntries: r.lim.MaxFrameEntries,

@@ -107,7 +107,8 @@ func sceneLimits() Limits {
 	lim.PrepareTimeout, lim.RetryEvery, lim.RetryMax = 2*Second, 100*Millisecond, 1*Second
 	lim.AckBound, lim.InquireAfter, lim.NoQuorumAfter = 400*Millisecond, 500*Millisecond, 300*Millisecond
 	lim.BackoffMin, lim.BackoffMax = 2*Millisecond, 100*Millisecond
-	lim.UrgentAfter, lim.EndAfter, lim.TellAfter = 200*Millisecond, 20*Millisecond, 0
+	lim.UrgentAfter, lim.EndAfter = 200*Millisecond, 20*Millisecond
+	lim.TellAfter, lim.SpareAfter = 0, 0
 	return lim
 }
 

@@ -224,6 +224,7 @@ func (p *plan) limit(rng *rand.Rand) {
 		l.MaxCalls = oneOf(rng, 1, 3, 50)
 	}
 	l.TellAfter = oneOf(rng, 0, l.TellAfter, 50*millisecond)
+	l.SpareAfter = oneOf(rng, 0, l.SpareAfter, 50*millisecond)
 	if rng.Float64() < 0.35 {
 		p.tighten(&l, rng)
 	}

@@ -33,10 +33,10 @@ func TestCounts(t *testing.T) {
 	for _, want := range []string{
 		// Nodes, cross, clusters, messages, envelopes; bytes are the transport's; entries,
 		// syncs, waits.
-		`3 \| 0 \| 1 \| 6 \| 6 \| \d{3} \| 1 \| 3 \| 4 \+ 1 \|`,
-		`3 \| 100 \| 3 \| 34 \| 34 \| 1\d{3} \| 5 \| 15 \| \| 12 \+ 3`,
-		`3 \| 0 \| 3 \| 0\.6 \| 0\.6 \| \d{3} \| 1 \| 0\.3`,
-		`3 \| 100 \| 3 \| alone \| 10 \| 10 \| 10 \| 1 \| 1 \| 1 \| 1`,
+		`3 \| 0 \| 1 \| 5 \| 5 \| \d{3} \| 1 \| 3 \| 4 \+ 1 \|`,
+		`3 \| 100 \| 3 \| 28 \| 28 \| 1\d{3} \| 5 \| 14 \| \| 12 \+ 3`,
+		`3 \| 0 \| 3 \| 0\.5 \| 0\.5 \| \d{3} \| 1 \| 0\.3`,
+		`3 \| 100 \| 3 \| alone \| 9 \| 9 \| 6 \| 1 \| 1 \| 1 \| 1`,
 		`3 \| 3 \| \d+ \| 18 \| 60 \| 20 \| 8`,
 	} {
 		if !regexp.MustCompile(`(?m)^ ` + want + `$`).MatchString(out) {
@@ -61,9 +61,9 @@ func TestCounts(t *testing.T) {
 		row          int
 		column, want string
 	}{
-		{1, "kind", "all"}, {1, "sent", "alone"}, {1, "verdict", "pass"}, {1, "messages", "6"}, {1, "host", "simulator, seed 1"},
-		{5, "load", "alone, 100 % cross-shard"}, {5, "clusters", "3"}, {5, "messages", "34"}, {5, "accept", "10"}, {5, "twopc", "4"}, {5, "syncs", "15"},
-		{5, "envelopes", "34"}, {6, "sent", "together"}, {6, "transfers", "30"}, {6, "twopc", "4"},
+		{1, "kind", "all"}, {1, "sent", "alone"}, {1, "verdict", "pass"}, {1, "messages", "5"}, {1, "host", "simulator, seed 1"},
+		{5, "load", "alone, 100 % cross-shard"}, {5, "clusters", "3"}, {5, "messages", "28"}, {5, "accept", "9"}, {5, "twopc", "4"}, {5, "syncs", "14"},
+		{5, "envelopes", "28"}, {6, "sent", "together"}, {6, "transfers", "30"}, {6, "twopc", "4"},
 	} {
 		if got := rows[c.row][at(c.column)]; got != c.want {
 			t.Errorf("row %d: %s is %q, want %q", c.row, c.column, got, c.want)
