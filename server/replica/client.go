@@ -48,7 +48,7 @@ type request struct {
 	resolvers []call // of Resolve
 	waiter    *twopc.Waiter
 	attempt   *attempt
-	backoff   *timer
+	backoff   timer
 }
 
 // readCall is a read that waits for a leadership round, for its index to be
@@ -58,7 +58,7 @@ type readCall struct {
 	item     int64
 	index    uint64
 	round    uint64
-	deadline *timer
+	deadline timer
 	waiter   *twopc.Waiter
 }
 
@@ -230,13 +230,13 @@ func (r *Replica) proceedIntra(req *request) {
 func (r *Replica) watch(req *request, at ids.Time) {
 	slot := min(at, r.now+watchMax)/deadlineGrain + 1
 	if _, armed := r.lead.expiry[slot]; !armed {
-		r.lead.timers.at(slot*deadlineGrain, func() {
+		r.lead.timers.set(&timer{}, slot*deadlineGrain, fireFunc(func(r *Replica) {
 			due := r.lead.expiry[slot]
 			delete(r.lead.expiry, slot)
 			for _, req := range due {
 				r.expire(req)
 			}
-		})
+		}))
 	}
 	r.lead.expiry[slot] = append(r.lead.expiry[slot], req)
 }
@@ -404,14 +404,17 @@ func (r *Replica) read(e *Event) {
 		return
 	}
 	rd := &readCall{call: c, item: e.Item, index: r.px.CommitIndex(), round: r.px.RequestRound()}
-	rd.deadline = r.lead.timers.at(c.deadline, func() {
-		if rd.waiter != nil {
-			r.cancelWait(rd.waiter)
-		}
-		r.endRead(rd, Answer{Outcome: bank.OutcomeUnavailable, Message: "the read could not be served before its deadline"})
-	})
+	r.lead.timers.set(&rd.deadline, c.deadline, rd)
 	r.lead.reads[rd] = struct{}{}
 	r.lead.readQueue = append(r.lead.readQueue, rd)
+}
+
+// fire: the read's deadline has come.
+func (rd *readCall) fire(r *Replica) {
+	if rd.waiter != nil {
+		r.cancelWait(rd.waiter)
+	}
+	r.endRead(rd, Answer{Outcome: bank.OutcomeUnavailable, Message: "the read could not be served before its deadline"})
 }
 
 func (r *Replica) endRead(rd *readCall, a Answer) {

@@ -188,7 +188,8 @@ func TestStoppedTimersAreSwept(t *testing.T) {
 	var ts timers
 	fired := 0
 	for n := range 100_000 {
-		tm := ts.at(ids.Time(1_000_000+n), func() { fired++ })
+		tm := &timer{}
+		ts.set(tm, ids.Time(1_000_000+n), fireFunc(func(*Replica) { fired++ }))
 		if n%1000 != 0 {
 			tm.stop()
 		}
@@ -196,7 +197,7 @@ func TestStoppedTimersAreSwept(t *testing.T) {
 	if len(ts.heap) > 2*minSweep {
 		t.Fatalf("%d timers are held, 100 count", len(ts.heap))
 	}
-	if ts.run(2_000_000); fired != 100 {
+	if ts.run(nil, 2_000_000); fired != 100 {
 		t.Fatalf("%d timers fired", fired)
 	}
 }

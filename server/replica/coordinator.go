@@ -16,8 +16,8 @@ type attempt struct {
 	started  ids.Time
 	deadline ids.Time // for the vote
 	post     post
-	noQuorum bool // the participant said so, and nothing else since
-	ack      *timer
+	noQuorum bool  // the participant said so, and nothing else since
+	ack      timer // the bound of the wait for the acknowledgement
 	timeline *Timeline
 }
 
@@ -107,7 +107,7 @@ func (r *Replica) drive(a *attempt) {
 		case twopc.ActDeliver:
 			d, _ := r.bank.Decision(a.Txn)
 			r.deliver(d, a)
-			a.ack = r.lead.timers.at(r.now+ids.Time(r.lim.AckBound), func() { r.committed(a) })
+			r.lead.timers.set(&a.ack, r.now+ids.Time(r.lim.AckBound), (*unacknowledged)(a))
 			return
 		}
 	}
@@ -129,10 +129,14 @@ func (r *Replica) askPeer(a *attempt) {
 		r.drive(a)
 		return
 	}
-	r.repost(&a.post, r.lim.RetryEvery, func(to ids.Node) {
-		r.send(to, &twopc.TwoPCPrepareRequest{Txn: a.Txn, Transfer: a.Transfer, Age: a.Age, Cluster: r.cluster,
-			Remaining: ids.Duration(a.deadline - r.now)})
-	}, func() { r.askPeer(a) })
+	r.send(r.post(&a.post, a), &twopc.TwoPCPrepareRequest{Txn: a.Txn, Transfer: a.Transfer, Age: a.Age, Cluster: r.cluster,
+		Remaining: ids.Duration(a.deadline - r.now)})
+}
+
+// fire: the participant has not answered.
+func (a *attempt) fire(r *Replica) {
+	r.unanswered(&a.post, r.lim.RetryEvery)
+	r.askPeer(a)
 }
 
 func (r *Replica) onPrepareReply(from ids.Node, m *twopc.TwoPCPrepareReply) {
@@ -205,6 +209,12 @@ func (r *Replica) coordinatorApplied(e *bank.Entry, effect bank.Effect) {
 	r.drive(a)
 }
 
+// unacknowledged is an attempt whose participant has not acknowledged the commit
+// within the bound.
+type unacknowledged attempt
+
+func (u *unacknowledged) fire(r *Replica) { r.committed((*attempt)(u)) }
+
 // committed releases the lock and answers, once: when the participant has
 // acknowledged or after a short bound, for the decision is durable.
 func (r *Replica) committed(a *attempt) {
@@ -260,13 +270,16 @@ func (r *Replica) backOff(req *request) {
 	pause = pause/2 + ids.Duration(r.rng.Int64N(int64(pause)))
 	req.tries++
 	req.state = stateBackoff
-	req.backoff = r.lead.timers.at(r.now+ids.Time(pause), func() {
-		// What another timer has just released belongs to those who wait for it.
-		r.pump()
-		if req.state == stateBackoff {
-			r.start(req)
-		}
-	})
+	r.lead.timers.set(&req.backoff, r.now+ids.Time(pause), req)
+}
+
+// fire: the pause after a lost conflict is over.
+func (req *request) fire(r *Replica) {
+	// What another timer has just released belongs to those who wait for it.
+	r.pump()
+	if req.state == stateBackoff {
+		r.start(req)
+	}
 }
 
 // onInquiry answers a participant that asks for the decision.

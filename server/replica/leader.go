@@ -29,7 +29,7 @@ type leadership struct {
 	deliveries map[ids.Txn]*delivery
 	tells      map[ids.Txn]*tell
 	ends       []ids.Txn // acknowledged, END not proposed yet
-	endTimer   *timer
+	endTimer   timer
 	ending     int // ENDs in flight
 	timers     timers
 	expiry     map[ids.Time][]*request // by deadline in units of deadlineGrain
@@ -222,23 +222,26 @@ type post struct {
 	sent  ids.Time // when
 	every ids.Duration
 	hops  int // redirects followed since the last timer
-	timer *timer
+	timer timer
 }
 
-// repost sends now and again later. The interval doubles up to limit.
-func (r *Replica) repost(p *post, limit ids.Duration, send func(to ids.Node), again func()) {
+// post returns whom the message is to be sent to now, and tells owner when there was
+// no answer for a while: it calls unanswered and sends again.
+func (r *Replica) post(p *post, owner firer) (to ids.Node) {
 	p.to, p.sent = r.directory.Target(p.peer), r.now
-	send(p.to)
 	if p.every == 0 {
 		p.every = r.lim.RetryEvery
 	}
-	p.timer.stop()
-	p.timer = r.lead.timers.at(r.now+ids.Time(p.every), func() {
-		p.every = min(2*p.every, limit)
-		p.hops = 0
-		r.directory.Silent(p.peer, p.to, p.sent)
-		again()
-	})
+	r.lead.timers.set(&p.timer, r.now+ids.Time(p.every), owner)
+	return p.to
+}
+
+// unanswered notes the silence of who was asked last. The interval doubles up to
+// limit.
+func (r *Replica) unanswered(p *post, limit ids.Duration) {
+	p.every = min(2*p.every, limit)
+	p.hops = 0
+	r.directory.Silent(p.peer, p.to, p.sent)
 }
 
 // redirected follows a "not leader, try nX" at once, a few times.
@@ -258,7 +261,7 @@ func (r *Replica) redirected(p *post, from, hint ids.Node, again func()) {
 // backed off far.
 func (r *Replica) resend(c ids.Cluster) {
 	stale := func(p *post) bool {
-		if p.peer != c || p.timer == nil || p.timer.stopped {
+		if p.peer != c || !p.timer.armed() {
 			return false
 		}
 		p.every, p.hops = 0, 0
@@ -293,9 +296,13 @@ func (r *Replica) deliver(d bank.Decision, a *attempt) {
 }
 
 func (r *Replica) sendCommit(dl *delivery) {
-	r.repost(&dl.post, r.lim.RetryMax, func(to ids.Node) {
-		r.send(to, &twopc.TwoPCCommitRequest{Txn: dl.Txn, Seq: dl.PeerSeq})
-	}, func() { r.sendCommit(dl) })
+	r.send(r.post(&dl.post, dl), &twopc.TwoPCCommitRequest{Txn: dl.Txn, Seq: dl.PeerSeq})
+}
+
+// fire: the participant has not acknowledged.
+func (dl *delivery) fire(r *Replica) {
+	r.unanswered(&dl.post, r.lim.RetryMax)
+	r.sendCommit(dl)
 }
 
 func (r *Replica) onCommitReply(from ids.Node, m *twopc.TwoPCCommitReply) {
@@ -309,8 +316,8 @@ func (r *Replica) onCommitReply(from ids.Node, m *twopc.TwoPCCommitReply) {
 		dl.post.timer.stop()
 		delete(r.lead.deliveries, m.Txn)
 		r.lead.ends = append(r.lead.ends, m.Txn)
-		if r.lead.endTimer == nil {
-			r.lead.endTimer = r.lead.timers.at(r.now+ids.Time(r.lim.EndAfter), func() { r.proposeEnds(true) })
+		if !r.lead.endTimer.armed() {
+			r.lead.timers.set(&r.lead.endTimer, r.now+ids.Time(r.lim.EndAfter), fireFunc(func(r *Replica) { r.proposeEnds(true) }))
 		}
 		if a := dl.attempt; a != nil {
 			a.timeline.Acknowledged = r.now
@@ -336,7 +343,6 @@ func (r *Replica) proposeEnds(forced bool) {
 	}
 	r.lead.ends = nil
 	r.lead.endTimer.stop()
-	r.lead.endTimer = nil
 }
 
 func (r *Replica) endsApplied([]ids.Txn) { r.lead.ending-- }
@@ -355,9 +361,13 @@ func (r *Replica) tellAbort(txn ids.Txn, peer ids.Cluster, reason twopc.Reason) 
 }
 
 func (r *Replica) sendAbort(t *tell) {
-	r.repost(&t.post, r.lim.RetryMax, func(to ids.Node) {
-		r.send(to, &twopc.TwoPCAbortRequest{Txn: t.txn, Reason: t.reason})
-	}, func() { r.sendAbort(t) })
+	r.send(r.post(&t.post, t), &twopc.TwoPCAbortRequest{Txn: t.txn, Reason: t.reason})
+}
+
+// fire: the participant has not answered.
+func (t *tell) fire(r *Replica) {
+	r.unanswered(&t.post, r.lim.RetryMax)
+	r.sendAbort(t)
 }
 
 func (r *Replica) onAbortReply(from ids.Node, m *twopc.TwoPCAbortReply) {

@@ -12,9 +12,9 @@ type participation struct {
 	asker    ids.Node // who asked last, to be answered
 	waiter   *twopc.Waiter
 	until    ids.Time // while waiting: when the coordinator gives up
-	deadline *timer   // of until
+	deadline timer    // of until
 	post     post     // inquiries
-	inquire  *timer
+	inquire  timer
 	timeline *Timeline
 }
 
@@ -81,14 +81,20 @@ func (r *Replica) patience(m *twopc.TwoPCPrepareRequest) ids.Time {
 
 // watchWait ends the wait of a prepare whose coordinator has given up or is gone.
 func (r *Replica) watchWait(p *participation) {
-	p.deadline = r.lead.timers.at(p.until, func() {
-		if p.until > r.now { // a repeated TwoPCPrepare extended it
-			r.watchWait(p)
-			return
-		}
-		r.cancelWait(p.waiter)
-		r.refuse(p, twopc.ReasonConflict)
-	})
+	r.lead.timers.set(&p.deadline, p.until, (*overlong)(p))
+}
+
+// overlong is a participation that has waited for its lock until its deadline.
+type overlong participation
+
+func (o *overlong) fire(r *Replica) {
+	p := (*participation)(o)
+	if p.until > r.now { // a repeated TwoPCPrepare extended it
+		r.watchWait(p)
+		return
+	}
+	r.cancelWait(p.waiter)
+	r.refuse(p, twopc.ReasonConflict)
 }
 
 // refuse votes no for an attempt that holds no lock here, and forgets it.
@@ -131,8 +137,13 @@ func (r *Replica) vote(p *participation) {
 }
 
 func (r *Replica) watchDecision(p *participation) {
-	p.inquire = r.lead.timers.at(r.now+ids.Time(r.lim.InquireAfter), func() { r.inquire(p) })
+	r.lead.timers.set(&p.inquire, r.now+ids.Time(r.lim.InquireAfter), (*undecided)(p))
 }
+
+// undecided is a participation that is prepared for long.
+type undecided participation
+
+func (u *undecided) fire(r *Replica) { r.inquire((*participation)(u)) }
 
 // inquire asks the coordinator's cluster for the decision, with backoff, for
 // ever: a prepared participant must not guess.
@@ -141,9 +152,13 @@ func (r *Replica) inquire(p *participation) {
 		return
 	}
 	p.inquire.stop()
-	r.repost(&p.post, r.lim.RetryMax, func(to ids.Node) {
-		r.send(to, &twopc.TwoPCInquiryRequest{Txn: p.Txn, Seq: p.Seq})
-	}, func() { r.inquire(p) })
+	r.send(r.post(&p.post, p), &twopc.TwoPCInquiryRequest{Txn: p.Txn, Seq: p.Seq})
+}
+
+// fire: the coordinator has not answered.
+func (p *participation) fire(r *Replica) {
+	r.unanswered(&p.post, r.lim.RetryMax)
+	r.inquire(p)
 }
 
 func (r *Replica) onInquiryReply(from ids.Node, m *twopc.TwoPCInquiryReply) {

@@ -125,7 +125,7 @@ func (r *Replica) Step(now ids.Time, events []Event) {
 		r.px.Tick(r.now)
 		r.advance()
 		r.pump()
-		r.lead.timers.run(r.now)
+		r.lead.timers.run(r, r.now)
 		r.pump()
 		r.proposeEnds(false)
 	}
