@@ -37,7 +37,7 @@ func (s *State) AppendCheckpoint(b []byte) []byte {
 	b = order.AppendUint32(b, uint32(len(s.prepared)))
 	for _, seq := range s.PreparedSeqs() {
 		p := s.prepared[seq]
-		u := s.wal[p.Txn]
+		u := s.wal[seq]
 		b = order.AppendUint64(b, p.Index)
 		b = order.AppendUint64(b, p.Origin.Counter)
 		b = order.AppendUint16(b, uint16(p.Origin.Node))
@@ -120,10 +120,8 @@ func (s *State) Restore(b []byte) error {
 	n.view = r.ballot()
 	n.chain = r.u64()
 	for range r.count(uint64(r.u32()), 16) {
-		sp := span{first: int64(r.u64())}
-		size := r.count(r.u64(), 9)
-		sp.balances = make([]int64, size)
-		sp.modified = make([]bool, size)
+		first := int64(r.u64())
+		sp := newSpan(first, r.count(r.u64(), 9))
 		for i := range sp.balances {
 			sp.balances[i] = int64(r.u64())
 			sp.modified[i] = r.u8() == 1
@@ -150,8 +148,12 @@ func (s *State) Restore(b []byte) error {
 			n.byReq[p.Txn.Request] = p.Seq
 		}
 		n.prepared[p.Seq] = p
-		n.wal[p.Txn] = u
-		n.undoOf[u.Item] = p.Txn
+		n.wal[p.Seq] = u
+		if sp, i := n.slot(u.Item); sp != nil {
+			sp.undecided[i] = p.Seq
+		} else if r.err == nil {
+			return fmt.Errorf("checkpoint has item %d prepared, which it does not hold", u.Item)
+		}
 	}
 	for range r.count(uint64(r.u32()), txnSize+10) {
 		d := Decision{Txn: decodeTxn(r.take(txnSize))}

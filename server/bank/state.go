@@ -49,18 +49,22 @@ type session struct {
 
 // span holds the balances of a contiguous range of items.
 type span struct {
-	first    int64
-	balances []int64
-	modified []bool
+	first     int64
+	balances  []int64
+	modified  []bool
+	undecided []uint64 // seq of the prepared transaction that has touched the item, 0 for none
+}
+
+func newSpan(first int64, size int) span {
+	return span{first: first, balances: make([]int64, size), modified: make([]bool, size), undecided: make([]uint64, size)}
 }
 
 // State is what the log of one cluster replicates.
 type State struct {
 	applied  uint64
-	view     ids.Ballot // highest VIEW applied: the fence
-	spans    []span     // ascending
-	wal      map[ids.Txn]Undo
-	undoOf   map[int64]ids.Txn // item → transaction with an undo record
+	view     ids.Ballot        // highest VIEW applied: the fence
+	spans    []span            // ascending
+	wal      map[uint64]Undo   // by seq, which is one transaction's here
 	prepared map[uint64]*Entry // by seq
 	byReq    map[ids.Request]uint64
 	byTxn    map[ids.Txn]uint64 // participant P: txn → seq
@@ -76,8 +80,7 @@ type Range struct{ First, Last int64 }
 // initial gives every item's balance.
 func New(ranges []Range, initial func(item int64) int64) *State {
 	s := &State{
-		wal:      map[ids.Txn]Undo{},
-		undoOf:   map[int64]ids.Txn{},
+		wal:      map[uint64]Undo{},
 		prepared: map[uint64]*Entry{},
 		byReq:    map[ids.Request]uint64{},
 		byTxn:    map[ids.Txn]uint64{},
@@ -85,7 +88,7 @@ func New(ranges []Range, initial func(item int64) int64) *State {
 		sessions: map[uint64]*session{},
 	}
 	for _, r := range ranges {
-		sp := span{first: r.First, balances: make([]int64, r.Last-r.First+1), modified: make([]bool, r.Last-r.First+1)}
+		sp := newSpan(r.First, int(r.Last-r.First+1))
 		for i := range sp.balances {
 			sp.balances[i] = initial(r.First + int64(i))
 		}
@@ -178,9 +181,9 @@ func (s *State) Counts() (undo, prepared, decided int) {
 	return len(s.wal), len(s.prepared), len(s.decided)
 }
 
-// UndoOf returns the undo record of txn.
-func (s *State) UndoOf(txn ids.Txn) (Undo, bool) {
-	u, ok := s.wal[txn]
+// Undo returns the undo record of the transaction that is prepared at seq.
+func (s *State) Undo(seq uint64) (Undo, bool) {
+	u, ok := s.wal[seq]
 	return u, ok
 }
 
@@ -379,15 +382,29 @@ func (s *State) applyParticipantPrepare(e *Entry) Effect {
 
 // checkIsolation asserts that no undecided transaction has touched item.
 func (s *State) checkIsolation(e *Entry, item int64) {
-	if t, held := s.undoOf[item]; held {
-		panic(Violation{"isolation", e.Index, fmt.Sprintf("item %d is undecided (%s) when %s is applied", item, t, e)})
+	if seq := s.undecided(item); seq != 0 {
+		panic(Violation{"isolation", e.Index, fmt.Sprintf("item %d is undecided (%s) when %s is applied", item, s.prepared[seq].Txn, e)})
 	}
+}
+
+// undecided returns the seq of the prepared transaction that has touched item, or 0.
+func (s *State) undecided(item int64) uint64 {
+	if sp, i := s.slot(item); sp != nil {
+		return sp.undecided[i]
+	}
+	return 0
+}
+
+// mark notes that a prepared transaction has touched item, or 0, that none has.
+func (s *State) mark(item int64, seq uint64) {
+	sp, i := s.slot(item)
+	sp.undecided[i] = seq
 }
 
 func (s *State) prepare(e *Entry, item, before, after int64) {
 	s.checkIsolation(e, item)
-	s.wal[e.Txn] = Undo{Item: item, Before: before, After: after}
-	s.undoOf[item] = e.Txn
+	s.wal[e.Seq] = Undo{Item: item, Before: before, After: after}
+	s.mark(item, e.Seq)
 	p := *e
 	p.Ended = nil
 	s.prepared[e.Seq] = &p
@@ -399,7 +416,7 @@ func (s *State) applyDecision(e *Entry) Effect {
 	if p == nil || p.Txn != e.Txn || p.Role != e.Role {
 		return EffectUnmatched
 	}
-	u, ok := s.wal[p.Txn]
+	u, ok := s.wal[e.Seq]
 	if !ok {
 		panic(Violation{"clean end", e.Index, fmt.Sprintf("no undo record of prepared %s", p)})
 	}
@@ -409,8 +426,8 @@ func (s *State) applyDecision(e *Entry) Effect {
 		}
 		s.set(e.Index, u.Item, u.Before)
 	}
-	delete(s.wal, p.Txn)
-	delete(s.undoOf, u.Item)
+	delete(s.wal, e.Seq)
+	s.mark(u.Item, 0)
 	delete(s.prepared, e.Seq)
 	if p.Role == RoleParticipant {
 		delete(s.byTxn, p.Txn)

@@ -92,7 +92,7 @@ func TestCommitAndAbort(t *testing.T) {
 	a, b := txn(1, 1), txn(2, 2)
 	l.apply(cross(PhasePrepare, RoleCoordinator, 0, a, 1, 99, 4), EffectPrepared)
 	l.balance(1, 6)
-	if u, ok := l.s.UndoOf(a); !ok || u != (Undo{Item: 1, Before: 10, After: 6}) {
+	if u, ok := l.s.Undo(1); !ok || u != (Undo{Item: 1, Before: 10, After: 6}) {
 		t.Fatalf("undo record: %+v, %t", u, ok)
 	}
 	l.outcome(1, OutcomeNone)
@@ -196,7 +196,7 @@ func TestRandomLog(t *testing.T) {
 			e := Entry{Kind: KindTransfer, Origin: ids.Ballot{Counter: rapid.Uint64Range(1, view).Draw(rt, "origin"), Node: 1}}
 			e.Txn = txn(rapid.Uint64Range(1, 6).Draw(rt, "timestamp"), rapid.Uint32Range(1, 2).Draw(rt, "attempt"))
 			e.Transfer = ids.Transfer{From: item.Draw(rt, "from"), To: item.Draw(rt, "to"), Amount: rapid.Int64Range(1, 12).Draw(rt, "amount")}
-			held := func(i int64) bool { _, h := a.undoOf[i]; return h }
+			held := func(i int64) bool { return a.undecided(i) != 0 }
 			switch rapid.IntRange(0, 5).Draw(rt, "kind") {
 			case 0:
 				if e.Transfer.From == e.Transfer.To || held(e.Transfer.From) || held(e.Transfer.To) {

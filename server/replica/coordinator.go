@@ -61,7 +61,7 @@ func (r *Replica) adoptAttempt(p *bank.Entry) {
 	r.lead.locks.TakeTurn(p.Transfer.To)
 	a.timeline = r.newTimeline(a.Txn, bank.RoleCoordinator, p.Transfer.From, p.Transfer)
 	a.timeline.Seq, a.timeline.PrepareChosen = p.Seq, r.now
-	if u, ok := r.bank.UndoOf(p.Txn); ok {
+	if u, ok := r.bank.Undo(p.Seq); ok {
 		a.timeline.BalanceBefore, a.timeline.BalancePrepared = u.Before, u.After
 	}
 	r.enlist(a)

@@ -126,7 +126,7 @@ func (r *Replica) adoptParticipation(e *bank.Entry) {
 	r.relock(e.Transfer.To, e)
 	p.timeline = r.newTimeline(e.Txn, bank.RoleParticipant, e.Transfer.To, e.Transfer)
 	p.timeline.Seq, p.timeline.PrepareChosen = e.Seq, r.now
-	if u, ok := r.bank.UndoOf(e.Txn); ok {
+	if u, ok := r.bank.Undo(e.Seq); ok {
 		p.timeline.BalanceBefore, p.timeline.BalancePrepared = u.Before, u.After
 	}
 	r.watchDecision(p)

@@ -89,7 +89,7 @@ func (s *scene) cmdState(*datadriven.TestData) string {
 		b := a.r.bank
 		for _, seq := range b.PreparedSeqs() {
 			p := b.Prepared(seq)
-			u, _ := b.UndoOf(p.Txn)
+			u, _ := b.Undo(seq)
 			fmt.Fprintf(&out, ", prepared (%d, P) %s undo {%d: %d}", seq, p.Txn, u.Item, u.Before)
 		}
 		for _, dec := range b.Decisions() {

@@ -149,7 +149,7 @@ func (s *scene) tellApplied(n ids.Node, e *bank.Entry, effect bank.Effect) {
 	case effect.Void():
 		done = "void: " + done
 	case effect == bank.EffectPrepared:
-		u, _ := b.UndoOf(e.Txn)
+		u, _ := b.Undo(e.Seq)
 		done = fmt.Sprintf("%s, undo record {%d: %d}", holds(item), u.Item, u.Before)
 	case effect == bank.EffectApplied && e.Kind == bank.KindTransfer:
 		switch e.Phase {
