@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 
 	"paxbank/server/ids"
 )
@@ -53,21 +54,56 @@ type slot struct {
 	lock Lock
 	// released: the lock was given back and Grant has not said yet who goes next.
 	released bool
-	turns    int       // attempts under way that credit this item of another cluster
-	waiters  []*Waiter // in order of arrival, some of them gone
-	gone     int       // how many of them wait no longer
-	intras   int       // how many of those that wait are WaitIntra
+	turns    int   // attempts under way that credit this item of another cluster
+	shared   queue // WaitRead and WaitIntra, in order of arrival
+	prepares queue // WaitPrepare, in order of arrival
+	starts   queue // WaitStart, the oldest first: a hot item has thousands
+	intras   int   // how many of those that wait are WaitIntra
+}
+
+// queue holds waiters, some of which wait no longer.
+type queue struct {
+	list []*Waiter
+	gone int // how many are not queued any more
+}
+
+func (q *queue) waiting() int { return len(q.list) - q.gone }
+
+// leave notes that one of the list is not queued any more. It costs little
+// however many wait: they leave in thousands, at one deadline or when one lock is
+// released.
+func (q *queue) leave() {
+	if q.gone++; 2*q.gone > len(q.list) {
+		q.list = slices.DeleteFunc(q.list, func(w *Waiter) bool { return !w.queued })
+		q.gone = 0
+	}
+}
+
+// of returns the queue in which a kind of waiter waits.
+func (s *slot) of(kind WaitKind) *queue {
+	switch kind {
+	case WaitPrepare:
+		return &s.prepares
+	case WaitStart:
+		return &s.starts
+	}
+	return &s.shared
 }
 
 // waiting is how many wait.
-func (s *slot) waiting() int { return len(s.waiters) - s.gone }
+func (s *slot) waiting() int { return s.shared.waiting() + s.prepares.waiting() + s.starts.waiting() }
 
-// sweep throws those out that wait no longer.
-func (s *slot) sweep() {
-	if s.gone > 0 {
-		s.waiters = slices.DeleteFunc(s.waiters, func(w *Waiter) bool { return !w.queued })
-		s.gone = 0
+func (s *slot) add(w *Waiter) {
+	q := s.of(w.Kind)
+	if w.Kind == WaitIntra {
+		s.intras++
 	}
+	at := len(q.list)
+	if w.Kind == WaitStart {
+		// Most are younger than all who wait; who has lost a conflict is not.
+		at = sort.Search(len(q.list), func(i int) bool { return w.Age.Older(q.list[i].Age) })
+	}
+	q.list = slices.Insert(q.list, at, w)
 }
 
 // Locks is the lock table of one leader. Only items that are locked or waited
@@ -120,7 +156,7 @@ func (l *Locks) standBack(s *slot, age ids.Age, now ids.Time) bool {
 	if s.intras == 0 {
 		return false
 	}
-	for _, w := range s.waiters {
+	for _, w := range s.shared.list {
 		if w.Kind != WaitIntra || !w.queued {
 			continue
 		}
@@ -239,10 +275,7 @@ func (l *Locks) Wait(w *Waiter, now ids.Time) Verdict {
 	for i, item := range w.Items {
 		s := l.slot(item)
 		w.slots[i] = s // it stays in the table as long as somebody waits
-		s.waiters = append(s.waiters, w)
-		if w.Kind == WaitIntra {
-			s.intras++
-		}
+		s.add(w)
 	}
 	return Waiting
 }
@@ -260,8 +293,7 @@ type Granted struct {
 }
 
 // Cancel takes w out of its queues. The caller then calls Grant for its items,
-// since others may have stood back for it. It costs little however many wait:
-// they leave in thousands, at one deadline or when one lock is released.
+// since others may have stood back for it.
 func (l *Locks) Cancel(w *Waiter) {
 	if !w.queued {
 		return
@@ -273,9 +305,7 @@ func (l *Locks) Cancel(w *Waiter) {
 		if w.Kind == WaitIntra {
 			s.intras--
 		}
-		if s.gone++; 2*s.gone > len(s.waiters) {
-			s.sweep()
-		}
+		s.of(w.Kind).leave()
 		l.tidy(item, s)
 	}
 }
@@ -315,36 +345,34 @@ func (l *Locks) Grant(item int64, now ids.Time) Granted {
 		return g
 	}
 	s.released = false
-	s.sweep()
-	// Whoever is cancelled leaves s.waiters.
-	l.scratch = append(l.scratch[:0], s.waiters...)
-	for _, w := range l.scratch {
-		if (w.Kind == WaitRead || w.Kind == WaitIntra) && l.Free(w.Items...) {
-			l.Cancel(w)
-			g.Proceed = append(g.Proceed, w)
-		}
-	}
+	// Whoever is cancelled leaves its queue.
+	l.scratch = append(append(l.scratch[:0], s.shared.list...), s.prepares.list...)
 	var prepare, start *Waiter
 	for _, w := range l.scratch {
-		if !w.queued {
-			continue
-		}
-		switch w.Kind {
-		case WaitPrepare:
-			if l.standBack(s, w.Age, now) {
-				// It would wait for an older transfer: wait-die says no.
+		switch {
+		case !w.queued:
+		case w.Kind != WaitPrepare:
+			if l.Free(w.Items...) {
 				l.Cancel(w)
-				g.Refused = append(g.Refused, w)
-			} else if prepare == nil || prepare.Age.Older(w.Age) {
-				prepare = w
+				g.Proceed = append(g.Proceed, w)
 			}
-		case WaitStart:
-			if (start == nil || w.Age.Older(start.Age)) && l.mayStart(w.slots[0], w.slots[1], w.Age, now) {
-				start = w
-			}
+		case l.standBack(s, w.Age, now):
+			// It would wait for an older transfer: wait-die says no.
+			l.Cancel(w)
+			g.Refused = append(g.Refused, w)
+		case prepare == nil || prepare.Age.Older(w.Age):
+			prepare = w
 		}
 	}
 	clear(l.scratch)
+	if prepare == nil {
+		for _, w := range s.starts.list {
+			if w.queued && l.mayStart(w.slots[0], w.slots[1], w.Age, now) {
+				start = w
+				break
+			}
+		}
+	}
 	switch {
 	case prepare != nil:
 		l.Cancel(prepare)
