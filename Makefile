@@ -56,9 +56,9 @@ sim:
 	$(GO) run ./server/sim/cmd/sim $(if $(SEED),-seed $(SEED),-seeds $(SEEDS) -first $(FIRST)) \
 		$(if $(SHAPE),-shape $(SHAPE)) $(if $(FAULTS),-faults $(FAULTS)) $(if $(FOR),-for $(FOR)) $(if $(V),-v)
 
-# A planted bug may live as long as a campaign of CI, not just as a short make sim.
+# A planted bug may live twice as long as a campaign of CI, not just as a short make sim.
 mutants:
-	$(GO) run ./server/sim/cmd/mutants -first $(FIRST) -seeds $(if $(filter file,$(origin SEEDS)),2000,$(SEEDS)) \
+	$(GO) run ./server/sim/cmd/mutants -first $(FIRST) -seeds $(if $(filter file,$(origin SEEDS)),4000,$(SEEDS)) \
 		$(if $(FOR),-for $(FOR)) $(if $(MUTANTS),-run '$(MUTANTS)')
 
 # go test -fuzz takes one target of one package at a time.
