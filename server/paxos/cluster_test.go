@@ -409,15 +409,21 @@ func (c *cluster) apply(s *simNode) {
 		if c.rng.IntN(3) == 0 {
 			pad = c.rng.IntN(3 * int(c.bounds.ChunkBytes))
 		}
-		n.Compact(s.applied, s.state(pad))
+		n.Compact(c.now, s.applied, s.state(pad))
 	}
 }
 
 // run lets simulated time pass.
 func (c *cluster) run(d ids.Duration) {
 	end := c.now + ids.Time(d)
-	for len(c.queue) > 0 && c.queue[0].at <= end {
+	for steps := 0; len(c.queue) > 0 && c.queue[0].at <= end; steps++ {
 		e := heap.Pop(&c.queue).(event)
+		if e.at > c.now {
+			steps = 0
+		}
+		if steps > 100_000 {
+			c.fatalf("the nodes do not come to rest")
+		}
 		c.now = e.at
 		e.run()
 	}

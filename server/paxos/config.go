@@ -21,8 +21,9 @@ type Config struct {
 	TellAfter ids.Duration
 	// SpareAfter: only as many followers as make a quorum with the leader are sent
 	// proposals and asked to confirm its leadership at once. The others, the spare
-	// ones, are sent so long afterwards what they lack, in one message; whoever
-	// answers first is prompt from then on. 0: nobody is spare.
+	// ones, are sent so long afterwards what they lack, together. A spare one that is
+	// ahead of a prompt one when it answers, or answers clearly faster, takes its
+	// place. 0: nobody is spare.
 	SpareAfter ids.Duration
 	// ElectionMin: a follower campaigns after a random silence in
 	// [ElectionMin, 1.5·ElectionMin); a leader that heard no quorum for ElectionMin

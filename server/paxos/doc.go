@@ -36,7 +36,8 @@
 // the value accepted at the highest ballot, NO-OP where there is none. The merged
 // tail, ended by the leader's own VIEW entry, is the NEW-VIEW message; from then
 // on the leader proposes with ACCEPT, many entries a message, many messages in
-// flight.
+// flight. Followers that a quorum can do without get theirs a little later, those
+// of some milliseconds together (Config.SpareAfter).
 //
 // An acceptor's answers speak of its run: the contiguous entries that it holds
 // at the leader's ballot, from the first index of the leader's view on. ACCEPTED
@@ -51,5 +52,7 @@
 // Config, the rest by a constant in limits.go.
 //
 // Source: Lamport, Paxos Made Simple (2001), section 3; pre-vote and the
-// step-down rule as in Ongaro's thesis (2014), sections 6.2 and 9.6.
+// step-down rule as in Ongaro's thesis (2014), sections 6.2 and 9.6; a leader that
+// asks only a quorum is called thrifty in Moraru, Andersen, Kaminsky, There Is More
+// Consensus in Egalitarian Parliaments (2013).
 package paxos

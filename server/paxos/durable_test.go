@@ -392,7 +392,7 @@ func TestViolationsStopTheNode(t *testing.T) {
 		},
 		"a checkpoint holds applied entries only": func() {
 			n, _ := alone(Stable{})
-			n.Compact(1, nil)
+			n.Compact(0, 1, nil)
 		},
 		"committed entries are on disk": func() { alone(Stable{Commit: 4}) },
 	}

@@ -126,6 +126,9 @@ func (n *Node) encode(first, last uint64) ([]byte, uint64) {
 
 func (n *Node) sendAccept(now ids.Time, p *peer, m *Accept, last uint64) {
 	n.send(p.id, m, 0)
+	if p.asked == 0 {
+		p.asked, p.askedAt = last, now
+	}
 	p.next, p.sentAt = last+1, now
 	p.told, p.sentRound = m.CommitIndex, m.Round
 }
@@ -152,7 +155,8 @@ func (n *Node) maySend(now ids.Time, p *peer) bool {
 // sent when it has lacked it for SpareAfter: then the entries of that time travel
 // in one frame, and a prompt follower that does not answer holds nothing up for long.
 func (n *Node) spares(now ids.Time, p *peer) bool {
-	switch lacks := p.next <= n.framed || n.agreed < n.round && p.sentRound < n.round; {
+	lacks := p.next <= n.framed && n.maySend(now, p) || n.agreed < n.round && p.sentRound < n.round
+	switch {
 	case !lacks:
 		p.spareAt = 0
 		return false
@@ -188,14 +192,24 @@ func (n *Node) replaceUnfit(now ids.Time) {
 	}
 }
 
-// overtake lets a spare follower that has answered more than a prompt one, although
-// it was asked later, take that one's place.
+// timed notes how long a follower takes to answer an ACCEPT.
+func (p *peer) timed(now ids.Time) {
+	took := ids.Duration(now - p.askedAt)
+	if p.took != 0 {
+		took = (3*p.took + took) / 4
+	}
+	p.asked, p.took = 0, took
+}
+
+// overtake lets a spare follower take the place of a prompt one that has answered
+// less, although it was asked earlier, or that takes clearly longer to answer.
 func (n *Node) overtake(now ids.Time, p *peer) {
 	if !p.spare {
 		return
 	}
 	for _, q := range n.peers {
-		if !q.spare && (q.match < p.match || q.match == p.match && q.round < p.round) {
+		if !q.spare && (q.match < p.match || q.match == p.match && q.round < p.round ||
+			p.took != 0 && q.took > 2*p.took+answerNoise) {
 			n.replace(now, q, p)
 			return
 		}
@@ -208,12 +222,23 @@ func (n *Node) replace(now ids.Time, prompt, spare *peer) {
 	n.pump(now, spare)
 }
 
-// pump sends a follower what it was not sent yet.
+// pumpSpare sends spare followers what they lack up to an index, before the log
+// that holds it is dropped: they would need the checkpoint instead.
+func (n *Node) pumpSpare(now ids.Time, index uint64) {
+	for _, p := range n.peers {
+		if p.spare && p.next <= index {
+			n.pump(now, p)
+		}
+	}
+}
+
+// pump sends a follower what it was not sent yet, or as much as it may be sent.
 func (n *Node) pump(now ids.Time, p *peer) {
 	for p.next <= n.framed && n.maySend(now, p) {
 		m, last := n.acceptFrom(p.next, n.framed)
 		n.sendAccept(now, p, m, last)
 	}
+	p.held = p.next <= n.framed
 }
 
 // reply is what Accepted and HeartbeatReply have in common.
@@ -249,14 +274,17 @@ func (n *Node) onReply(now ids.Time, p *peer, r reply) {
 	p.next = max(p.next, upTo+1)
 	fresh := p.gapAt == 0 || p.gapEnd != upTo || now >= p.gapAt+ids.Time(gapRetry)
 	rewound := p.reset || r.gap && fresh
+	if p.asked != 0 && upTo >= p.asked {
+		p.timed(now)
+	}
 	if rewound {
-		p.next, p.reset = upTo+1, false
+		p.next, p.reset, p.asked = upTo+1, false, 0
 		p.gapEnd, p.gapAt = upTo, now
 	}
 	n.repair(now, p)
 	n.overtake(now, p)
 	// A spare one that only lacks what is new gets it when it is due.
-	if !p.spare || rewound || p.next <= n.viewLast || p.next+n.cfg.MaxFrameEntries <= n.framed {
+	if !p.spare || rewound || p.held || p.next <= n.viewLast {
 		n.pump(now, p)
 	}
 }

@@ -21,6 +21,9 @@ const (
 	maxViews       = 1000
 	maxViewEntries = 200_000
 
+	// answerNoise: a spare follower that answers more than twice as fast as a prompt
+	// one, and by this, takes its place.
+	answerNoise = 1 * millisecond
 	// gapRetry: the same gap is repaired again only after so long. Every ACCEPT in
 	// flight behind a lost one reports the same gap.
 	gapRetry = 50 * millisecond

@@ -146,8 +146,12 @@ type peer struct {
 	sentRound uint64   // highest round it was asked about
 	spare     bool     // a quorum can do without its answer: it is asked later
 	spareAt   ids.Time // when it is sent what it lacks; 0: it lacks nothing
-	reset     bool     // its connection broke, or it was silent: rewind at its next answer
-	gapEnd    uint64   // the gap last repaired, and when
+	held      bool     // it could not be sent all that was framed
+	asked     uint64   // last index of the ACCEPT whose answer is timed; 0: none is
+	askedAt   ids.Time
+	took      ids.Duration // how long its answers take, smoothed; 0: not known
+	reset     bool         // its connection broke, or it was silent: rewind at its next answer
+	gapEnd    uint64       // the gap last repaired, and when
 	gapAt     ids.Time
 	fixFrom   uint64 // the CATCH-UP last sent, and when
 	fixAt     ids.Time
@@ -374,8 +378,9 @@ func (n *Node) Wake() ids.Time {
 	return w
 }
 
-// Flush ends a step: it frames what was proposed, starts a wanted round, tells
-// how far entries are chosen and records the commit index.
+// Flush ends a step: it frames what was proposed, starts a wanted round, sends
+// spare followers what they lack if it is time, tells how far entries are chosen
+// and records the commit index.
 func (n *Node) Flush(now ids.Time) {
 	if n.role == roleLeader {
 		n.flushLeader(now)
@@ -437,12 +442,15 @@ func (n *Node) TakeCheckpoint() (index uint64, data []byte, ok bool) {
 // Compact records the caller's state after index as a checkpoint and drops the
 // log up to there. It takes ownership of state, which is kept for nodes that
 // are further behind. REQUIRES: index was returned by NextCommitted.
-func (n *Node) Compact(index uint64, state []byte) {
+func (n *Node) Compact(now ids.Time, index uint64, state []byte) {
 	if index > n.applied {
 		panic(Violation{"a checkpoint holds applied entries only", index, fmt.Sprintf("applied index %d", n.applied)})
 	}
 	if index <= n.Checkpointed() {
 		return
+	}
+	if n.role == roleLeader {
+		n.pumpSpare(now, index)
 	}
 	n.record(Record{Kind: RecordCheckpoint, Commit: index, Data: state})
 	n.commitRecorded = max(n.commitRecorded, index)

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"slices"
 	"testing"
 
 	"paxbank/internal/topology"
@@ -199,6 +200,49 @@ func TestStoppedTimersAreSwept(t *testing.T) {
 	}
 	if ts.run(nil, 2_000_000); fired != 100 {
 		t.Fatalf("%d timers fired", fired)
+	}
+}
+
+// A timer fires once for each time that it was set, at the last of its times, and is
+// not armed when it does.
+func TestTimers(t *testing.T) {
+	var ts timers
+	var tm timer
+	var fired []ids.Time
+	var now ids.Time
+	again := false
+	f := fireFunc(func(*Replica) {
+		fired = append(fired, now)
+		if tm.armed() {
+			t.Errorf("armed while it fires at %d", now)
+		}
+		if again {
+			again = false
+			ts.set(&tm, now+5, fireFunc(func(*Replica) { fired = append(fired, now) }))
+		}
+	})
+	play := func(until ids.Time) {
+		for ; now < until; now++ {
+			ts.run(nil, now)
+		}
+	}
+	ts.set(&tm, 20, f)
+	ts.set(&tm, 10, f) // instead of 20
+	if !tm.armed() || ts.next() != 10 {
+		t.Errorf("armed %v, next at %d", tm.armed(), ts.next())
+	}
+	play(30)
+	ts.set(&tm, 40, f)
+	tm.stop()
+	if tm.armed() || ts.next() != 0 {
+		t.Errorf("stopped, but armed %v, next at %d", tm.armed(), ts.next())
+	}
+	play(50)
+	again = true
+	ts.set(&tm, 60, f) // and once more, from within
+	play(80)
+	if want := []ids.Time{10, 60, 65}; !slices.Equal(fired, want) {
+		t.Errorf("fired at %v, want %v", fired, want)
 	}
 }
 

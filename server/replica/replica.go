@@ -142,7 +142,7 @@ func (r *Replica) checkpoint() {
 		return
 	}
 	index := r.bank.Applied()
-	r.px.Compact(index, r.bank.AppendCheckpoint(nil))
+	r.px.Compact(r.now, index, r.bank.AppendCheckpoint(nil))
 	r.effects, r.effectsFrom = r.effects[:0], index+1
 }
 

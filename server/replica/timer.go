@@ -67,13 +67,13 @@ func (t *timers) set(tm *timer, when ids.Time, owner firer) {
 		// Most timers are stopped long before they are due (a read's is its
 		// deadline), and would otherwise be kept until then.
 		t.heap = slices.DeleteFunc(t.heap, func(a alarm) bool { return a.void() })
-		heap.Init(t.heap)
+		heap.Init(&t.heap)
 		t.sweep = 2 * len(t.heap)
 	}
 	t.number++
 	tm.number = t.number
 	t.heap = append(t.heap, alarm{at: when, number: t.number, timer: tm, owner: owner})
-	heap.Fix(t.heap, len(t.heap)-1)
+	heap.Fix(&t.heap, len(t.heap)-1)
 }
 
 // drop removes the first alarm.
@@ -81,7 +81,7 @@ func (t *timers) drop() {
 	last := len(t.heap) - 1
 	t.heap[0], t.heap[last] = t.heap[last], alarm{}
 	if t.heap = t.heap[:last]; last > 0 {
-		heap.Fix(t.heap, 0)
+		heap.Fix(&t.heap, 0)
 	}
 }
 

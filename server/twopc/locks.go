@@ -77,6 +77,12 @@ func (q *queue) leave() {
 		q.list = slices.DeleteFunc(q.list, func(w *Waiter) bool { return !w.queued })
 		q.gone = 0
 	}
+	// Who goes next mostly stood first.
+	for len(q.list) > 0 && !q.list[0].queued {
+		q.list[0] = nil
+		q.list = q.list[1:]
+		q.gone--
+	}
 }
 
 // of returns the queue in which a kind of waiter waits.
