@@ -173,7 +173,7 @@ compare() {
 			for v in base new; do
 				# shellcheck disable=SC2086
 				bin/client bench --duration "$DURATION" --warmup "$WARMUP" $flags --results "$OUT/compare" \
-					--node-cmd "$([ $v = base ] && echo "${BASE_ENV:-env GOMEMLIMIT=512MiB}" || echo env GOMEMLIMIT=112MiB) $OUT/server.$v --id {id} --listen {listen} --data {data}" >>"$OUT/compare.txt" 2>&1 ||
+					--node-cmd "$([ $v = base ] && echo "${BASE_ENV:-env GOMEMLIMIT=112MiB}" || echo env GOMEMLIMIT=112MiB) $OUT/server.$v --id {id} --listen {listen} --data {data}" >>"$OUT/compare.txt" 2>&1 ||
 					echo "  compare $name: exit $?, see $OUT/compare.txt" >&2
 				sed "s/^BenchmarkTransfers[^ \t]*/Benchmark$name/" "$OUT/compare/bench/latest/gobench.txt" >>"$OUT/compare-$v.txt"
 			done
